@@ -1,0 +1,66 @@
+"""Conversations: a title, an owner, and a tree of messages with one active branch."""
+
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from palaver.domain.errors import Fault, InvalidInput
+
+TITLE_MAX_LENGTH: Final = 500
+LIST_LIMIT: Final = 1000
+
+
+MessageRole: TypeAlias = Literal["system", "user", "assistant"]
+"""Who speaks. A literal and no enum: rows become messages without a conversion."""
+
+
+class Conversation(msgspec.Struct, frozen=True, gc=False):
+    """A titled tree of messages with one owner; `title` is None until somebody gives one."""
+
+    id: int
+    uuid: str
+    owner_id: int
+    title: str | None
+    active_message_id: int | None  # the leaf of the active branch
+    model: str | None  # `provider/name`, used where a request names none
+    created_at: int
+    updated_at: int
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """One turn. An answer is hidden from the moment its generation starts until it ends."""
+
+    id: int
+    uuid: str
+    conversation_id: int
+    parent_id: int | None
+    role: MessageRole
+    text: str
+    model: str | None  # as it was asked for; answers only
+    prompt_tokens: int | None  # answers only
+    completion_tokens: int | None  # of an answer what was produced, else None
+    is_active: int
+    is_hidden: int
+    created_at: int
+    edited_at: int | None
+
+    @property
+    def total_tokens(self) -> int | None:
+        """Return prompt and completion together, None where nothing was measured."""
+        if self.completion_tokens is None:
+            return None
+        return (self.prompt_tokens or 0) + self.completion_tokens
+
+
+def parse_title(title: str, *, max_length: int = TITLE_MAX_LENGTH) -> str:
+    """Return the title as it is stored.
+
+    Raises `InvalidInput` when it is blank or longer than `max_length` characters.
+    """
+    title = title.strip()
+    if not title:
+        raise InvalidInput.of("title", Fault.BLANK, "A title may not be blank.", limit=1)
+    if len(title) > max_length:
+        message = f"A title has at most {max_length} characters."
+        raise InvalidInput.of("title", Fault.TOO_LONG, message, limit=max_length)
+    return title

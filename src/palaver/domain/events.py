@@ -1,0 +1,158 @@
+"""What happens in a generation, as numbered facts: a closed set, ended by exactly one of four.
+
+An event's number is a position: where it ends in the run's output, counted in code points for text
+and reasoning, one for anything else. So neighbours can be merged and cut anywhere, and a reader who
+has seen up to N is owed exactly what lies beyond N.
+"""
+
+import enum
+from typing import Final, TypeAlias
+
+import msgspec
+
+from palaver.domain.errors import ErrorKind
+
+
+class EventKind(enum.IntEnum):
+    """How an event is stored: `generation_events.kind`. Numbers never change their meaning."""
+
+    TEXT = 1
+    REASONING = 2
+    USAGE = 3
+    STATUS = 4
+    FINISHED = 10
+    FAILED = 11
+    CANCELED = 12
+    INTERRUPTED = 13
+
+
+SPANS: Final = frozenset({EventKind.TEXT, EventKind.REASONING})
+"""Kinds whose body is text: they take as many numbers as they have code points."""
+
+FINAL: Final = frozenset(
+    {EventKind.FINISHED, EventKind.FAILED, EventKind.CANCELED, EventKind.INTERRUPTED}
+)
+
+
+class FinishReason(enum.StrEnum):
+    """Why a model stopped by itself."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    CONTENT_FILTER = "content_filter"
+    TOOL_CALLS = "tool_calls"
+
+
+class Segment(msgspec.Struct, gc=False):
+    """A row of the log: it covers `(start, until]` of the run's output."""
+
+    start: int
+    until: int
+    kind: EventKind
+    body: str  # the text itself for SPANS, else the JSON of the event's struct below
+
+    def after(self, number: int) -> "Segment":
+        """Return what lies beyond `number`; only spans can be cut in the middle."""
+        if number <= self.start:
+            return self
+        return Segment(number, self.until, self.kind, self.body[number - self.start :])
+
+
+class TextDelta(msgspec.Struct, frozen=True, gc=False):
+    """More of the answer."""
+
+    text: str
+
+
+class ReasoningDelta(msgspec.Struct, frozen=True, gc=False):
+    """More of what the model thinks before it answers."""
+
+    text: str
+
+
+class UsageReported(msgspec.Struct, frozen=True, gc=False):
+    """What the run has used, in the provider's tokens (or our estimate where it gave no figure)."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    reasoning_tokens: int = 0  # part of completion_tokens
+    cached_tokens: int = 0  # part of prompt_tokens
+    cost_micro_usd: int | None = None  # the provider's own figure, where it gives one
+    is_estimate: bool = False
+
+    @property
+    def total_tokens(self) -> int:
+        """Return prompt and completion together."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+class Status(msgspec.Struct, frozen=True, gc=False):
+    """What the run is busy with, as a short phrase: "searching …"."""
+
+    text: str
+
+
+class Finished(msgspec.Struct, frozen=True, gc=False):
+    """The model came to its end."""
+
+    reason: FinishReason
+
+
+class Failed(msgspec.Struct, frozen=True, gc=False):
+    """The provider, or we, could not go on."""
+
+    error: str  # the name of an `ErrorKind`
+    message: str
+
+    @property
+    def kind(self) -> ErrorKind:
+        """Return the kind of failure."""
+        return ErrorKind[self.error]
+
+
+class Canceled(msgspec.Struct, frozen=True, gc=False):
+    """Somebody stopped the run."""
+
+
+class Interrupted(msgspec.Struct, frozen=True, gc=False):
+    """The worker died, and nobody could go on from there."""
+
+
+Ending: TypeAlias = Finished | Failed | Canceled | Interrupted
+Event: TypeAlias = TextDelta | ReasoningDelta | UsageReported | Status | Ending
+
+_STRUCTS: Final[dict[EventKind, type[Event]]] = {
+    EventKind.USAGE: UsageReported,
+    EventKind.STATUS: Status,
+    EventKind.FINISHED: Finished,
+    EventKind.FAILED: Failed,
+    EventKind.CANCELED: Canceled,
+    EventKind.INTERRUPTED: Interrupted,
+}
+_KINDS: Final[dict[type[Event], EventKind]] = {
+    TextDelta: EventKind.TEXT,
+    ReasoningDelta: EventKind.REASONING,
+    **{struct: kind for kind, struct in _STRUCTS.items()},
+}
+_DECODERS: Final = {kind: msgspec.json.Decoder(struct) for kind, struct in _STRUCTS.items()}
+
+
+def pack(event: Event) -> tuple[EventKind, str]:
+    """Return an event as the log keeps it: kind and body."""
+    if isinstance(event, TextDelta | ReasoningDelta):
+        return _KINDS[type(event)], event.text
+    return _KINDS[type(event)], msgspec.json.encode(event).decode()
+
+
+def unpack(segment: Segment) -> Event:
+    """Return the event of a segment: the reverse of `pack`."""
+    if segment.kind is EventKind.TEXT:
+        return TextDelta(segment.body)
+    if segment.kind is EventKind.REASONING:
+        return ReasoningDelta(segment.body)
+    return _DECODERS[segment.kind].decode(segment.body)
+
+
+def length(kind: EventKind, body: str) -> int:
+    """Return how many numbers an event takes."""
+    return len(body) if kind in SPANS else 1

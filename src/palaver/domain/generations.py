@@ -1,0 +1,78 @@
+"""A generation: the run that writes one assistant message, and belongs to the server."""
+
+import enum
+
+import msgspec
+
+from palaver.domain.events import EventKind
+
+
+class GenerationState(enum.StrEnum):
+    """`queued → running → completed | failed | canceled | interrupted`."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def is_live(self) -> bool:
+        """Tell whether more may come."""
+        return self in LIVE
+
+
+LIVE = frozenset({GenerationState.QUEUED, GenerationState.RUNNING})
+
+ENDINGS = {
+    EventKind.FINISHED: GenerationState.COMPLETED,
+    EventKind.FAILED: GenerationState.FAILED,
+    EventKind.CANCELED: GenerationState.CANCELED,
+    EventKind.INTERRUPTED: GenerationState.INTERRUPTED,
+}
+"""The state in which each final event leaves its generation."""
+
+
+class Options(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the caller asked for beside the model; None = the model's own default."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+
+
+class Recipe(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the prompt was made, so that a takeover makes the same; not the history's text."""
+
+    leaf_id: int
+    prompt_tokens: int  # our estimate, before the provider's own figure
+
+
+class Generation(msgspec.Struct, frozen=True):
+    """The record of a run. `(worker, attempt)` fences whoever lost it."""
+
+    id: int
+    uuid: str
+    owner_id: int
+    conversation_id: int
+    message_id: int  # the user message that asks
+    answer_id: int  # the assistant message that it writes
+    model: str  # `provider/name`
+    state: GenerationState
+    worker: int | None
+    attempt: int
+    cancel_requested_at: int | None
+    options: Options
+    recipe: Recipe
+    outline: str | None  # the log in short, once it has ended: see `Outline`
+    created_at: int
+    finished_at: int | None
+
+
+class OutlineItem(msgspec.Struct, frozen=True, array_like=True):
+    """One segment of an ended run; the bodies of spans stand in the message, in order."""
+
+    kind: EventKind
+    until: int
+    body: str | None = None

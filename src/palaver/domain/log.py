@@ -1,0 +1,55 @@
+"""The port between running generations and what keeps their log."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from palaver.domain.events import Segment
+
+
+class Fenced(Exception):
+    """This worker was declared dead: what it still holds belongs to others now."""
+
+
+class Refused(Exception):
+    """The database refused the rows themselves (U+0000, a lone surrogate): not worth repeating."""
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A run that this worker has just taken over."""
+
+    generation_id: int
+    attempt: int
+
+
+class GenerationLog(Protocol):
+    """What `streaming` needs of the database. Every method is one short transaction."""
+
+    async def enlist(self, *, lease_microseconds: int) -> int:
+        """Register a new worker; its id is never used again, so it is the epoch."""
+
+    async def flush(
+        self,
+        worker: int,
+        batch: Sequence[tuple[int, Sequence[Segment]]],
+        *,
+        lease_microseconds: int,
+    ) -> None:
+        """Renew the worker's lease and append the rows of `(generation id, segments)`.
+
+        Raises `Fenced`, or `Refused` when the rows themselves are at fault; after anything else the
+        outcome is unknown, and the same rows may be given again (the position makes them unique).
+        """
+
+    async def read(self, generation_id: int, after: int, *, limit: int) -> list[Segment]:
+        """Return the logged segments that end beyond `after`, in order."""
+
+    async def bury_the_dead(self) -> int:
+        """Declare workers dead whose lease ran out, and queue their runs; return how many."""
+
+    async def claim(self, worker: int, *, limit: int) -> list[Claimed]:
+        """Take over queued runs, oldest first, each with its next attempt number."""
+
+    async def canceled(self, worker: int) -> list[int]:
+        """Return this worker's live runs that somebody has asked to cancel."""

@@ -1,0 +1,1 @@
+"""Background work: a thin file per job."""

@@ -1,0 +1,1 @@
+"""What has no domain words at all: clock, ids, sse, text, tasks."""

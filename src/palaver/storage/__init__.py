@@ -1,0 +1,1 @@
+"""The only SQL: two engines, one set of statements, one store per noun."""

@@ -1,0 +1,85 @@
+"""Statements: SQL as text, written once for both engines, beside the type of its rows.
+
+`:name` marks a value; it becomes `?1` for SQLite and `$1` for PostgreSQL when the module that holds
+the statement is imported. Where the engines differ by a word, a macro stands in the text:
+
+    {for_update}   locks the selected rows; nothing on SQLite, whose writer is alone
+    {skip_locked}  passes over rows that another transaction holds
+    {now}          the database's clock, in microseconds (it moves on while a statement waits)
+"""
+
+import enum
+import re
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar
+
+R = TypeVar("R")
+
+_NAME: Final = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
+
+
+class Engine(enum.StrEnum):
+    """The databases that Palaver runs on."""
+
+    SQLITE = "sqlite"
+    POSTGRESQL = "postgresql"
+
+
+_MACROS: Final[dict[Engine, dict[str, str]]] = {
+    Engine.SQLITE: {
+        "{for_update}": "",
+        "{skip_locked}": "",
+        "{now}": "cast(unixepoch('subsec') * 1000000 as integer)",
+    },
+    Engine.POSTGRESQL: {
+        "{for_update}": "for update",
+        "{skip_locked}": "for update skip locked",
+        "{now}": "(extract(epoch from clock_timestamp()) * 1000000)::bigint",
+    },
+}
+
+
+def _nothing(*_: object) -> None:
+    return None
+
+
+class Statement(Generic[R]):
+    """One SQL statement and what its rows become: `row(*columns)`, in the order of the select.
+
+    `sqlite` or `postgresql` give an engine its own text where one text cannot serve both. A `slow`
+    statement leaves the event loop: it runs in a thread on SQLite, in a read transaction only.
+    """
+
+    __slots__ = ("names", "postgresql", "row", "slow", "sqlite")
+
+    def __init__(
+        self,
+        sql: str = "",
+        row: Callable[..., R] = _nothing,  # type: ignore[assignment]  # no rows: R is None
+        *,
+        sqlite: str | None = None,
+        postgresql: str | None = None,
+        slow: bool = False,
+    ) -> None:
+        self.row = row
+        self.slow = slow
+        names: dict[str, int] = {}
+        self.sqlite = _compile(sqlite or sql, Engine.SQLITE, names)
+        self.postgresql = _compile(postgresql or sql, Engine.POSTGRESQL, names)
+        self.names: tuple[str, ...] = tuple(names)
+
+    def values(self, given: dict[str, Any]) -> tuple[Any, ...]:
+        """Return the values in the order of their places; raises `KeyError` for a missing one."""
+        return tuple([given[name] for name in self.names])
+
+
+def _compile(sql: str, engine: Engine, names: dict[str, int]) -> str:
+    for macro, text in _MACROS[engine].items():
+        sql = sql.replace(macro, text)
+    mark = "?" if engine is Engine.SQLITE else "$"
+
+    def place(match: re.Match[str]) -> str:
+        number = names.setdefault(match[1], len(names) + 1)
+        return f"{mark}{number}"
+
+    return _NAME.sub(place, " ".join(sql.split()))

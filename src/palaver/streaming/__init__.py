@@ -1,0 +1,1 @@
+"""Running generations: channel, flusher, watch, over a log port that storage implements."""

@@ -1,0 +1,1 @@
+"""What dialects share: endpoints, calls, authentication, CSRF, bodies, OpenAPI."""
