@@ -265,7 +265,6 @@ create table generation_events (
     primary key (generation_id, until)
 );
 
-create extension if not exists btree_gin;
 create table search_entries (
     owner_id bigint not null,
     kind text not null,
@@ -273,7 +272,7 @@ create table search_entries (
     words tsvector not null,
     primary key (kind, ref)
 );
-create index search_entries_by_word on search_entries using gin (owner_id, words);
+create index search_entries_by_word on search_entries using gin (words);
 """
 
 
