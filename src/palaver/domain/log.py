@@ -21,6 +21,7 @@ class Claimed(msgspec.Struct, frozen=True):
 
     generation_id: int
     attempt: int
+    worker: int  # who took it over: `(worker, attempt)` fences whatever is written for it
 
 
 class GenerationLog(Protocol):
@@ -43,13 +44,34 @@ class GenerationLog(Protocol):
         """
 
     async def read(self, generation_id: int, after: int, *, limit: int) -> list[Segment]:
-        """Return the logged segments that end beyond `after`, in order."""
+        """Return the logged segments that end beyond `after`, in order, uncut."""
+
+    async def tail(
+        self, positions: Sequence[tuple[int, int]], *, limit: int
+    ) -> list[tuple[int, Segment]]:
+        """Read on in many runs at once: given `(generation id, after)`, as `read` for each.
+
+        At most `limit` segments of each run, in order within it.
+        """
 
     async def bury_the_dead(self) -> int:
-        """Declare workers dead whose lease ran out, and queue their runs; return how many."""
+        """Declare workers dead whose lease ran out, and queue their runs; return how many.
+
+        Queues every running run of any dead worker, not only of those who died just now: a start
+        may have committed under a worker that was declared dead meanwhile.
+        """
+
+    async def retire(self, worker: int) -> None:
+        """Declare this worker dead, and queue what it still runs. Harmless when repeated."""
 
     async def claim(self, worker: int, *, limit: int) -> list[Claimed]:
         """Take over queued runs, oldest first, each with its next attempt number."""
 
     async def canceled(self, worker: int) -> list[int]:
         """Return this worker's live runs that somebody has asked to cancel."""
+
+    async def owned(self, worker: int) -> list[Claimed]:
+        """Return what the database believes this worker to be running."""
+
+    async def release(self, worker: int, generation_ids: Sequence[int]) -> None:
+        """Put runs of this worker back into the queue, those that it still runs."""
