@@ -1,0 +1,125 @@
+"""The face of both engines: transactions to write, reads, and what can go wrong with them."""
+
+import asyncio
+import functools
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Final, ParamSpec, Protocol, TypeVar
+
+from palaver.domain.errors import DomainError, ErrorKind
+from palaver.storage.connection import Connection
+from palaver.storage.statements import Engine
+from palaver.storage.tx import Tx
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_PAUSES_SECONDS: Final = (0.005, 0.02, 0.08)
+
+
+class DatabaseError(Exception):
+    """The database, or the way it is used, is at fault; the message is a sentence for a person."""
+
+
+class StatementFailed(DatabaseError):
+    """The engine refused a statement; the whole transaction is rolled back. `__cause__` says why."""
+
+
+class CommitFailed(DatabaseError):
+    """What the transaction wrote is not (on PostgreSQL: may not be) in the database."""
+
+
+class Poisoned(DatabaseError):
+    """A statement had failed, the body went on regardless, and so all of it was rolled back."""
+
+
+class NestedTransaction(DatabaseError):
+    """A block was opened inside another one of the same task."""
+
+
+class Suspended(DatabaseError):
+    """The body of a transaction awaited something other than `tx`, and was rolled back (SQLite)."""
+
+
+class Closed(DatabaseError):
+    """A block was used after its end, or the database after `close`."""
+
+
+class Busy(DomainError):
+    """Somebody else holds the database, or it cannot be reached; the same call may go through."""
+
+    kind = ErrorKind.BUSY
+
+    def __init__(self, message: str = "The database is busy. Try again in a moment.") -> None:
+        super().__init__(message, retry_after_seconds=1)
+
+
+class Conflict(Busy):
+    """Two transactions met (deadlock, serialization): all of this one was rolled back."""
+
+
+class SchemaConnection(Connection, Protocol):
+    """What a migration has: the schema to itself."""
+
+    async def script(self, sql: str, /) -> None:
+        """Run one statement as it stands, without values."""
+
+
+class Database(Protocol):
+    """One database. Inside a block nothing but its `tx` is awaited; blocks do not nest."""
+
+    engine: Engine
+
+    def transaction(self) -> AbstractAsyncContextManager[Tx]:
+        """Open a block that writes: all of it or nothing, durable once the block has ended.
+
+        An exception rolls back. A caller canceled in the body leaves nothing; one canceled while
+        it waits for the commit does not know. Raises `Busy`, `Conflict`, `CommitFailed`.
+        """
+
+    def read(self, *, snapshot: bool = False) -> AbstractAsyncContextManager[Tx]:
+        """Open a block that reads; with `snapshot` all its statements see one state."""
+
+    def exclusive(self) -> AbstractAsyncContextManager[SchemaConnection]:
+        """Open a transaction that may change the schema, with no other migration beside it."""
+
+    async def close(self) -> None:
+        """Let open transactions end, and give up every connection."""
+
+
+async def open_database(url: str, *, max_connections: int = 20) -> Database:
+    """Open `sqlite:///path`, a bare path, or `postgresql://…`; creates no table.
+
+    `max_connections` counts for PostgreSQL. Raises `DatabaseError` when it cannot be opened.
+    """
+    # The driver that is not needed is not loaded: asyncpg and apsw cost 10 MB between them.
+    if url.startswith(("postgresql://", "postgres://")):
+        from palaver.storage.postgresql import open_postgresql  # noqa: PLC0415  # see above
+
+        return await open_postgresql(url, max_connections=max_connections)
+    from palaver.storage.sqlite import open_sqlite  # noqa: PLC0415  # see above
+
+    return open_sqlite(sqlite_path(url))
+
+
+def sqlite_path(url: str) -> str:
+    """Return the file that a database address without a server names."""
+    if "://" in url and not url.startswith("sqlite:///"):
+        raise DatabaseError(f"{url.partition('://')[0]}:// is no database that Palaver knows.")
+    return url.removeprefix("sqlite:///")
+
+
+def retrying(method: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    """Run a use case again, up to three times, when its transaction met another (`Conflict`)."""
+
+    @functools.wraps(method)
+    async def again(*args: P.args, **kwargs: P.kwargs) -> R:
+        for pause in _PAUSES_SECONDS:
+            try:
+                return await method(*args, **kwargs)
+            except Conflict:
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # no secret
+        return await method(*args, **kwargs)
+
+    return again
