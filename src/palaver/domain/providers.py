@@ -41,6 +41,24 @@ class Capabilities(msgspec.Struct, frozen=True):
     max_context_tokens: int | None = None
 
 
+class ProviderSettings(msgspec.Struct, frozen=True):
+    """One configured server: what an adapter is built from."""
+
+    id: str  # the part before the slash of its models' names
+    name: str  # what people call it
+    protocol: str  # which adapter speaks to it, such as `openai`
+    base_url: str  # as the vendor's own SDK takes it, without a slash at the end
+    api_key: str | None = None
+    key_setting: str | None = None  # where the key is set, for sentences about it
+    idle_timeout_seconds: float = 60.0  # of silence between two events, first one included
+    streams: bool = True  # False: it is asked for whole answers only
+    is_local: bool = False  # guessed to be there, not configured: its absence is no fault
+
+    def __repr__(self) -> str:
+        """Return all but the key."""
+        return f"ProviderSettings(id={self.id!r}, base_url={self.base_url!r})"
+
+
 class Provider(Protocol):
     """An adapter of one LLM wire protocol, with its address and key.
 
