@@ -5,13 +5,7 @@ from typing import Final
 
 import msgspec
 
-from palaver.domain.errors import DomainError, ErrorKind, Fault, FieldFault
-from palaver.kit.text import fold
-
-PASSWORD_MIN_LENGTH: Final = 8
-PASSWORD_MAX_LENGTH: Final = 1024
-USERNAME_MAX_LENGTH: Final = 150
-EMAIL_MAX_LENGTH: Final = 254
+from palaver.domain.errors import DomainError, ErrorKind
 
 
 class Role(enum.StrEnum):
@@ -63,7 +57,7 @@ SYSTEM: Final = Actor(role=Role.ADMIN)
 
 
 class User(msgspec.Struct, frozen=True, gc=False):
-    """An account. `*_key` is the folded form that makes each name unique."""
+    """An account; its names are unique in their folded forms (`domain/accounts.py`)."""
 
     id: int
     uuid: str
@@ -97,13 +91,15 @@ class User(msgspec.Struct, frozen=True, gc=False):
 class Session(msgspec.Struct, frozen=True, gc=False):
     """One sign-in: a browser's cookie, or the family of tokens that one login handed out.
 
-    `token_hash` is None for a family of tokens: its JWTs name the session by id.
+    `token_hash` is None for a family of tokens: its JWTs name the session by its uuid.
     """
 
     id: int
     uuid: str
     owner_id: int
     token_hash: str | None
+    ip: str | None
+    user_agent: str | None
     created_at: int
     last_used_at: int
     expires_at: int
@@ -114,18 +110,55 @@ class Session(msgspec.Struct, frozen=True, gc=False):
         return self.ended_at is None and at < self.expires_at
 
 
+class CookieSignIn(msgspec.Struct, frozen=True):
+    """What a browser gets at sign-in. The cookies' values are shown here and never again."""
+
+    user: User
+    session: Session
+    cookie: str
+    csrf_token: str
+    device: str  # the value of the device cookie; this browser's own, if it is known
+
+
+class TokenSignIn(msgspec.Struct, frozen=True):
+    """What a program gets at sign-in and at every refresh: the same refresh token each time."""
+
+    user: User
+    access_token: str
+    refresh_token: str
+    expires_in_seconds: int
+
+
 class Invite(msgspec.Struct, frozen=True, gc=False):
     """A code that lets somebody register, `max_uses` times until `expires_at`."""
 
     id: int
     code: str
-    created_by: int
+    created_by: int | None  # None: by a command of the operator
     max_uses: int
     uses: int
     used_by: int | None  # the latest one
     expires_at: int | None
     revoked_at: int | None
     created_at: int
+
+
+class AuditAction(enum.StrEnum):
+    """What the audit log tells about."""
+
+    SIGNED_IN = "auth.login"
+    SIGN_IN_FAILED = "auth.login_failed"
+    SIGNED_OUT = "auth.logout"
+    REGISTERED = "auth.register"
+    PASSWORD_CHANGED = "auth.password_changed"  # noqa: S105  # a name
+    BOOTSTRAPPED = "admin.bootstrap"
+    USER_CREATED = "admin.user_created"
+    ROLE_CHANGED = "admin.role_changed"
+    STATUS_CHANGED = "admin.status_changed"
+    PASSWORD_RESET = "admin.password_reset"  # noqa: S105  # a name
+    INVITE_CREATED = "invite.created"
+    INVITE_REDEEMED = "invite.redeemed"
+    INVITE_REVOKED = "invite.revoked"
 
 
 class AuditEntry(msgspec.Struct, frozen=True, gc=False):
@@ -138,30 +171,3 @@ class AuditEntry(msgspec.Struct, frozen=True, gc=False):
     ip: str | None
     user_agent: str | None
     created_at: int
-
-
-def username_key(username: str) -> str:
-    """Return the form in which two user names are the same."""
-    return fold(username.strip())
-
-
-def email_key(email: str) -> str:
-    """Return the form in which two e-mail addresses are the same."""
-    return fold(email.strip())
-
-
-def password_faults(
-    password: str, *, username: str, email: str | None, field: str = "password"
-) -> list[FieldFault]:
-    """Say what is wrong with a password for this account (decisions, "Accounts and signing in")."""
-    path = ("body", field)
-    if len(password) < PASSWORD_MIN_LENGTH:
-        message = f"This password is too short: use at least {PASSWORD_MIN_LENGTH} characters."
-        return [FieldFault(path, Fault.TOO_SHORT, message, limit=PASSWORD_MIN_LENGTH)]
-    if len(password) > PASSWORD_MAX_LENGTH:
-        message = f"This password is too long: use at most {PASSWORD_MAX_LENGTH} characters."
-        return [FieldFault(path, Fault.TOO_LONG, message, limit=PASSWORD_MAX_LENGTH)]
-    if fold(password) in {username_key(username), email_key(email or "")}:
-        message = "The password must not be the user name or the e-mail address."
-        return [FieldFault(path, Fault.NOT_ALLOWED, message)]
-    return []

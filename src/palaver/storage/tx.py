@@ -1,6 +1,13 @@
 """A transaction as a service sees it: the stores, each a stateless face over the connection."""
 
+from palaver.storage.audit import AuditStore
 from palaver.storage.connection import Connection
+from palaver.storage.facts import FactStore
+from palaver.storage.failures import FailureStore
+from palaver.storage.invites import InviteStore
+from palaver.storage.origins import OriginStore
+from palaver.storage.sessions import SessionStore
+from palaver.storage.users import UserStore
 
 
 class Tx:
@@ -10,3 +17,38 @@ class Tx:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+
+    @property
+    def users(self) -> UserStore:
+        """Accounts."""
+        return UserStore(self.connection)
+
+    @property
+    def sessions(self) -> SessionStore:
+        """Sign-ins."""
+        return SessionStore(self.connection)
+
+    @property
+    def origins(self) -> OriginStore:
+        """Where users sign in from."""
+        return OriginStore(self.connection)
+
+    @property
+    def failures(self) -> FailureStore:
+        """Failed sign-ins."""
+        return FailureStore(self.connection)
+
+    @property
+    def invites(self) -> InviteStore:
+        """Codes that let somebody register."""
+        return InviteStore(self.connection)
+
+    @property
+    def audit(self) -> AuditStore:
+        """The audit log."""
+        return AuditStore(self.connection)
+
+    @property
+    def facts(self) -> FactStore:
+        """Facts about the installation."""
+        return FactStore(self.connection)

@@ -47,6 +47,7 @@ create table sessions (
     ended_at {int}
 ) {strict};
 create index sessions_by_owner on sessions (owner_id);
+create index sessions_by_expiry on sessions (expires_at);
 
 create table known_origins (
     owner_id {int} not null references users (id) on delete cascade,
@@ -57,16 +58,15 @@ create table known_origins (
 ) {strict};
 
 create table login_failures (
-    key text not null,
-    minute_at {int} not null,
-    failures {int} not null,
-    primary key (key, minute_at)
+    key text primary key,
+    slots text not null,
+    counted_at {int} not null
 ) {strict};
 
 create table invites (
     id {id},
     code text not null unique,
-    created_by {int} not null references users (id) on delete cascade,
+    created_by {int},
     max_uses {int} not null,
     uses {int} not null default 0,
     used_by {int},
@@ -82,6 +82,7 @@ create table audit_entries (
     actor_user_id {int},
     ip text,
     user_agent text,
+    text_key text not null,
     created_at {int} not null
 ) {strict};
 create index audit_entries_by_time on audit_entries (created_at, id);
@@ -97,6 +98,7 @@ create table conversations (
     owner_id {int} not null references users (id),
     title text,
     title_key text,
+    system_prompt text,
     active_message_id {int},
     model text,
     created_at {int} not null,
