@@ -21,6 +21,7 @@ class Conversation(msgspec.Struct, frozen=True, gc=False):
     uuid: str
     owner_id: int
     title: str | None
+    system_prompt: str | None  # what the model is told before everything else
     active_message_id: int | None  # the leaf of the active branch
     model: str | None  # `provider/name`, used where a request names none
     created_at: int

@@ -47,6 +47,7 @@ class Recipe(msgspec.Struct, frozen=True, omit_defaults=True):
 
     leaf_id: int
     prompt_tokens: int  # our estimate, before the provider's own figure
+    max_tokens: int  # the answer's cap, sent upstream and reserved
 
 
 class Generation(msgspec.Struct, frozen=True):

@@ -1,6 +1,6 @@
 """The port to LLM providers: what a run sends, what comes back, and how it can fail."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -81,7 +81,7 @@ class Provider(Protocol):
     async def list_models(self) -> list[ListedModel]:
         """Ask which models it serves."""
 
-    def complete(self, request: CompletionRequest) -> AsyncIterator[CompletionEvent]:
+    def complete(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent, None]:
         """Ask for an answer, and yield it as it comes: ends with `Finished`, usage before it.
 
         Closing the iterator closes the socket. Repeats what may be repeated only while nothing

@@ -2,6 +2,9 @@
 
 _ASCII_CHARACTERS_PER_TOKEN = 3.2
 _TOKENS_PER_TURN = 4
+PROMPT_OVERHEAD_TOKENS = 3
+ESTIMATE_SHARE = 0.9
+"""A local estimate is at least this share of what a provider would count."""
 
 
 def estimate_tokens(text: str) -> int:
@@ -21,6 +24,6 @@ def estimate_tokens(text: str) -> int:
     return int(ascii_count / _ASCII_CHARACTERS_PER_TOKEN + other_count * per_other) + 1
 
 
-def estimate_prompt_tokens(texts: list[str]) -> int:
-    """Return the estimate of a whole prompt: its turns and what frames each of them."""
-    return sum(estimate_tokens(text) + _TOKENS_PER_TURN for text in texts) + 3
+def estimate_turn_tokens(text: str) -> int:
+    """Return the estimate of one turn of a prompt, with what frames it."""
+    return estimate_tokens(text) + _TOKENS_PER_TURN

@@ -2,11 +2,15 @@
 
 from palaver.storage.audit import AuditStore
 from palaver.storage.connection import Connection
+from palaver.storage.conversations import ConversationStore
 from palaver.storage.facts import FactStore
 from palaver.storage.failures import FailureStore
+from palaver.storage.generations import GenerationStore
 from palaver.storage.invites import InviteStore
+from palaver.storage.messages import MessageStore
 from palaver.storage.origins import OriginStore
 from palaver.storage.sessions import SessionStore
+from palaver.storage.usage import UsageStore
 from palaver.storage.users import UserStore
 
 
@@ -52,3 +56,19 @@ class Tx:
     def facts(self) -> FactStore:
         """Facts about the installation."""
         return FactStore(self.connection)
+
+    @property
+    def conversations(self) -> ConversationStore:
+        return ConversationStore(self.connection)
+
+    @property
+    def messages(self) -> MessageStore:
+        return MessageStore(self.connection)
+
+    @property
+    def generations(self) -> GenerationStore:
+        return GenerationStore(self.connection)
+
+    @property
+    def usage(self) -> UsageStore:
+        return UsageStore(self.connection)

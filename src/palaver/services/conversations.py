@@ -1,0 +1,237 @@
+"""Conversations and their messages: create, find, rename, delete, append."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from palaver.domain.conversations import (
+    LIST_LIMIT,
+    Conversation,
+    Message,
+    MessageRole,
+    parse_title,
+)
+from palaver.domain.errors import Fault, InvalidInput, NotFound
+from palaver.domain.search import SearchKind
+from palaver.domain.users import Actor
+from palaver.kit.clock import Clock, system_clock
+from palaver.kit.ids import new_uuid
+from palaver.kit.text import fold
+from palaver.services.driver import Driver
+from palaver.storage.database import Database
+from palaver.storage.tx import Tx
+
+PURGE_JOB: Final = "purge_conversation"
+
+
+class ConversationService:
+    """One's own conversations; a key is an integer id or a uuid, as the contract shows them."""
+
+    def __init__(self, db: Database, driver: Driver, *, clock: Clock = system_clock) -> None:
+        self.db = db
+        self.driver = driver
+        self.clock = clock
+
+    async def create(
+        self,
+        actor: Actor,
+        *,
+        title: str | None = None,
+        system_prompt: str | None = None,
+        model: str | None = None,
+    ) -> Conversation:
+        """Start an empty conversation. Raises `InvalidInput` for the title."""
+        stored_title = None if title is None else parse_title(title)
+        async with self.db.transaction() as tx:
+            return await create_conversation(
+                tx,
+                actor,
+                title=stored_title,
+                system_prompt=system_prompt,
+                model=model,
+                at=self.clock(),
+            )
+
+    async def get(self, actor: Actor, key: int | str) -> Conversation:
+        """Return one conversation. Raises `NotFound`."""
+        async with self.db.read() as tx:
+            return await get_conversation(tx, actor, key)
+
+    async def list(
+        self,
+        actor: Actor,
+        *,
+        limit: int = LIST_LIMIT,
+        offset: int = 0,
+        before: int | None = None,
+    ) -> Sequence[Conversation]:
+        """Return the newest first; `before` is the id of the last one seen."""
+        async with self.db.read() as tx:
+            return await tx.conversations.list(
+                owner_id=actor.owner_id,
+                limit=min(limit, LIST_LIMIT),
+                offset=offset,
+                before=before,
+            )
+
+    async def filter(
+        self,
+        actor: Actor,
+        *,
+        title_holds: str,
+        default_title: str,
+        limit: int = LIST_LIMIT,
+        before: int | None = None,
+    ) -> Sequence[Conversation]:
+        """Return those whose title holds a text, in any case; untitled ones show the default."""
+        wanted = fold(title_holds)
+        async with self.db.read() as tx:
+            return await tx.conversations.filter(
+                owner_id=actor.owner_id,
+                title_key_holds=wanted,
+                default_matches=wanted in fold(default_title),
+                limit=min(limit, LIST_LIMIT),
+                before=before,
+            )
+
+    async def rename(self, actor: Actor, key: int | str, *, title: str) -> Conversation:
+        """Change the title. Raises `NotFound`, `InvalidInput`."""
+        title = parse_title(title)
+        async with self.db.transaction() as tx:
+            conversation = await lock_conversation(tx, actor, key)
+            at = self.clock()
+            await tx.conversations.rename(
+                conversation.id, title=title, title_key=fold(title), at=at
+            )
+            await tx.search.enqueue(
+                owner_id=conversation.owner_id,
+                kind=SearchKind.TITLE,
+                ref=conversation.id,
+                text=title,
+            )
+            return await get_conversation(tx, actor, conversation.id)
+
+    async def delete(self, actor: Actor, key: int | str) -> None:
+        """Hide it at once, everywhere, and stop what runs in it; a job removes the content.
+
+        Raises `NotFound`.
+        """
+        async with self.db.transaction() as tx:
+            conversation = await lock_conversation(tx, actor, key)
+            await tx.conversations.delete(conversation.id, at=self.clock())
+            await tx.jobs.enqueue(PURGE_JOB, {"conversation_id": conversation.id})
+        await self.driver.halt(conversation.id)
+
+    async def messages(
+        self,
+        actor: Actor,
+        key: int | str,
+        *,
+        limit: int = LIST_LIMIT,
+        offset: int = 0,
+    ) -> Sequence[Message]:
+        """Return the active branch from its `offset`-th message on, oldest first."""
+        async with self.db.read() as tx:
+            conversation = await get_conversation(tx, actor, key)
+            return await tx.messages.list(
+                conversation.id, limit=min(limit, LIST_LIMIT), offset=offset
+            )
+
+    async def newest_messages(
+        self,
+        actor: Actor,
+        key: int | str,
+        *,
+        limit: int = LIST_LIMIT,
+        before: int | None = None,
+    ) -> Sequence[Message]:
+        """Return the end of the active branch, oldest first; `before` is the last id seen."""
+        async with self.db.read() as tx:
+            conversation = await get_conversation(tx, actor, key)
+            return await tx.messages.newest(
+                conversation.id, limit=min(limit, LIST_LIMIT), before=before
+            )
+
+    async def append(self, actor: Actor, key: int | str, *, text: str) -> Message:
+        """Add a user message at the end. Raises `NotFound`, `InvalidInput`."""
+        check_text(text)
+        async with self.db.transaction() as tx:
+            conversation = await lock_conversation(tx, actor, key)
+            messages = await append_messages(tx, conversation, [("user", text)], at=self.clock())
+        return messages[-1]
+
+
+def check_text(text: str, *, field: str = "content") -> None:
+    """Raise `InvalidInput` for a message without words."""
+    if not text.strip():
+        raise InvalidInput.of(field, Fault.BLANK, "A message may not be blank.", limit=1)
+
+
+async def get_conversation(tx: Tx, actor: Actor, key: int | str) -> Conversation:
+    """Return the caller's conversation. Raises `NotFound`."""
+    conversation = await tx.conversations.find(key, owner_id=actor.owner_id)
+    if conversation is None:
+        raise NotFound("conversation")
+    return conversation
+
+
+async def lock_conversation(tx: Tx, actor: Actor, key: int | str) -> Conversation:
+    """Return the caller's conversation, held until the transaction ends. Raises `NotFound`."""
+    conversation = await tx.conversations.lock(key, owner_id=actor.owner_id)
+    if conversation is None:
+        raise NotFound("conversation")
+    return conversation
+
+
+async def create_conversation(
+    tx: Tx,
+    actor: Actor,
+    *,
+    title: str | None,
+    system_prompt: str | None,
+    model: str | None,
+    at: int,
+) -> Conversation:
+    """Insert a conversation, its title findable."""
+    conversation = await tx.conversations.create(
+        uuid=new_uuid(),
+        owner_id=actor.owner_id,
+        title=title,
+        title_key=None if title is None else fold(title),
+        system_prompt=system_prompt,
+        model=model,
+        at=at,
+    )
+    if title is not None:
+        await tx.search.enqueue(
+            owner_id=conversation.owner_id, kind=SearchKind.TITLE, ref=conversation.id, text=title
+        )
+    return conversation
+
+
+async def append_messages(
+    tx: Tx,
+    conversation: Conversation,
+    turns: Sequence[tuple[MessageRole, str]],
+    *,
+    at: int,
+) -> Sequence[Message]:
+    """Hang messages below the active leaf, one below the other, and make the last the leaf."""
+    messages: list[Message] = []
+    parent_id = conversation.active_message_id
+    for role, text in turns:
+        message = await tx.messages.insert(
+            uuid=new_uuid(),
+            conversation_id=conversation.id,
+            owner_id=conversation.owner_id,
+            parent_id=parent_id,
+            role=role,
+            text=text,
+            at=at,
+        )
+        await tx.search.enqueue(
+            owner_id=conversation.owner_id, kind=SearchKind.MESSAGE, ref=message.id, text=text
+        )
+        messages.append(message)
+        parent_id = message.id
+    await tx.conversations.move_leaf(conversation.id, leaf_id=messages[-1].id, model=None, at=at)
+    return messages

@@ -1,0 +1,30 @@
+"""The verbs of the whole house, as a handler finds them: `call.services.conversations`."""
+
+from dataclasses import dataclass
+
+from palaver.services.accounts import AccountService
+from palaver.services.audit import AuditService
+from palaver.services.conversations import ConversationService
+from palaver.services.generations import GenerationService
+from palaver.services.health import HealthService
+from palaver.services.idempotency import IdempotencyService
+from palaver.services.invites import InviteService
+from palaver.services.models import ModelService
+from palaver.services.search import SearchService
+from palaver.services.sessions import SessionService
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One of each; `main` makes them."""
+
+    accounts: AccountService
+    audit: AuditService
+    conversations: ConversationService
+    generations: GenerationService
+    health: HealthService
+    idempotency: IdempotencyService
+    invites: InviteService
+    models: ModelService
+    search: SearchService
+    sessions: SessionService

@@ -1,0 +1,163 @@
+"""Conversations in the database. Every read names the owner: not yours is not there."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from palaver.domain.conversations import Conversation
+from palaver.storage.connection import Connection
+from palaver.storage.statements import Statement
+
+_COLUMNS: Final = (
+    "id, uuid, owner_id, title, system_prompt, active_message_id, model, created_at, updated_at"
+)
+_MINE: Final = "owner_id = :owner_id and deleted_at is null"
+
+_CREATE: Final = Statement(
+    f"""insert into conversations
+        (uuid, owner_id, title, title_key, system_prompt, model, created_at, updated_at)
+    values (:uuid, :owner_id, :title, :title_key, :system_prompt, :model, :at, :at)
+    returning {_COLUMNS}""",
+    Conversation,
+)
+_GET: Final = Statement(
+    f"select {_COLUMNS} from conversations where id = :key and {_MINE}", Conversation
+)
+_GET_BY_UUID: Final = Statement(
+    f"select {_COLUMNS} from conversations where uuid = :key and {_MINE}", Conversation
+)
+_LOCK: Final = Statement(
+    f"select {_COLUMNS} from conversations where id = :key and {_MINE} {{for_update}}", Conversation
+)
+_LOCK_BY_UUID: Final = Statement(
+    f"select {_COLUMNS} from conversations where uuid = :key and {_MINE} {{for_update}}",
+    Conversation,
+)
+_LIST: Final = Statement(
+    f"""select {_COLUMNS} from conversations where {_MINE}
+    order by updated_at desc, id desc limit :limit offset :offset""",
+    Conversation,
+)
+_LIST_BEFORE: Final = Statement(
+    f"""select {_COLUMNS} from conversations where {_MINE} and (updated_at, id) <
+        (select updated_at, id from conversations where id = :before and owner_id = :owner_id)
+    order by updated_at desc, id desc limit :limit""",
+    Conversation,
+)
+_TITLE_HOLDS: Final = """(
+    title_key like :pattern escape '!' or (title_key is null and :default_matches = 1))"""
+_FILTER: Final = Statement(
+    f"""select {_COLUMNS} from conversations where {_MINE} and {_TITLE_HOLDS}
+    order by updated_at desc, id desc limit :limit""",
+    Conversation,
+)
+_FILTER_BEFORE: Final = Statement(
+    f"""select {_COLUMNS} from conversations where {_MINE} and {_TITLE_HOLDS}
+        and (updated_at, id) < (select updated_at, id from conversations
+            where id = :before and owner_id = :owner_id)
+    order by updated_at desc, id desc limit :limit""",
+    Conversation,
+)
+_RENAME: Final[Statement[None]] = Statement(
+    """update conversations set title = :title, title_key = :title_key, updated_at = :at
+    where id = :id"""
+)
+_MOVE_LEAF: Final[Statement[None]] = Statement(
+    """update conversations set active_message_id = :leaf_id, updated_at = :at,
+        model = coalesce(model, :model)
+    where id = :id"""
+)
+_TOUCH: Final[Statement[None]] = Statement(
+    "update conversations set updated_at = :at where id = :id"
+)
+_DELETE: Final[Statement[None]] = Statement(
+    "update conversations set deleted_at = :at where id = :id"
+)
+
+
+class ConversationStore:
+    """`conversations`: one row each, the title folded beside it for comparison."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def create(
+        self,
+        *,
+        uuid: str,
+        owner_id: int,
+        title: str | None,
+        title_key: str | None,
+        system_prompt: str | None,
+        model: str | None,
+        at: int,
+    ) -> Conversation:
+        """Insert a conversation without messages."""
+        row = await self._connection.one(
+            _CREATE,
+            uuid=uuid,
+            owner_id=owner_id,
+            title=title,
+            title_key=title_key,
+            system_prompt=system_prompt,
+            model=model,
+            at=at,
+        )
+        assert row is not None  # noqa: S101  # an insert returns its row
+        return row
+
+    async def find(self, key: int | str, *, owner_id: int) -> Conversation | None:
+        """Return the conversation with this integer id or uuid, if it is the owner's."""
+        statement = _GET if isinstance(key, int) else _GET_BY_UUID
+        return await self._connection.one(statement, key=key, owner_id=owner_id)
+
+    async def lock(self, key: int | str, *, owner_id: int) -> Conversation | None:
+        """Return it as `find` does, and keep others from changing its tree until the end."""
+        statement = _LOCK if isinstance(key, int) else _LOCK_BY_UUID
+        return await self._connection.one(statement, key=key, owner_id=owner_id)
+
+    async def list(
+        self, *, owner_id: int, limit: int, offset: int = 0, before: int | None = None
+    ) -> Sequence[Conversation]:
+        """Return the newest first, from `offset` on, or those below the one with id `before`."""
+        if before is None:
+            return await self._connection.all(_LIST, owner_id=owner_id, limit=limit, offset=offset)
+        return await self._connection.all(
+            _LIST_BEFORE, owner_id=owner_id, limit=limit, before=before
+        )
+
+    async def filter(
+        self,
+        *,
+        owner_id: int,
+        title_key_holds: str,
+        default_matches: bool,
+        limit: int,
+        before: int | None = None,
+    ) -> Sequence[Conversation]:
+        """Return those whose folded title holds a text; untitled ones where the default does."""
+        escaped = title_key_holds.replace("!", "!!").replace("%", "!%").replace("_", "!_")
+        values = {
+            "owner_id": owner_id,
+            "pattern": f"%{escaped}%",
+            "default_matches": int(default_matches),
+            "limit": limit,
+        }
+        if before is None:
+            return await self._connection.all(_FILTER, **values)
+        return await self._connection.all(_FILTER_BEFORE, before=before, **values)
+
+    async def rename(self, id: int, *, title: str, title_key: str, at: int) -> None:
+        """Set the title."""
+        await self._connection.run(_RENAME, id=id, title=title, title_key=title_key, at=at)
+
+    async def move_leaf(self, id: int, *, leaf_id: int, model: str | None, at: int) -> None:
+        """Make a message the leaf of the active branch; the first model named stays."""
+        await self._connection.run(_MOVE_LEAF, id=id, leaf_id=leaf_id, model=model, at=at)
+
+    async def touch(self, id: int, *, at: int) -> None:
+        """Bring it to the top of its owner's list."""
+        await self._connection.run(_TOUCH, id=id, at=at)
+
+    async def delete(self, id: int, *, at: int) -> None:
+        """Hide it everywhere at once; a job removes the content."""
+        await self._connection.run(_DELETE, id=id, at=at)

@@ -1,0 +1,143 @@
+"""Generations in the database. Every `where` names the old state: no row = another was first."""
+
+from typing import Any, Final
+
+import msgspec
+
+from palaver.domain.generations import Generation, GenerationState, Options, Recipe
+from palaver.storage.connection import Connection
+from palaver.storage.statements import Statement
+
+_COLUMNS: Final = """id, uuid, owner_id, conversation_id, message_id, answer_id, model, state,
+    worker, attempt, cancel_requested_at, options, recipe, outline, created_at, finished_at"""
+
+_options = msgspec.json.Decoder(Options)
+_recipe = msgspec.json.Decoder(Recipe)
+
+
+def _generation(*columns: object) -> Generation:
+    row: list[Any] = list(columns)
+    row[7] = GenerationState(row[7])
+    row[11] = _options.decode(row[11])
+    row[12] = _recipe.decode(row[12])
+    return Generation(*row)
+
+
+def _pair(id: int, worker: int | None) -> tuple[int, int | None]:
+    return id, worker
+
+
+_START: Final = Statement(
+    f"""insert into generations (uuid, owner_id, conversation_id, message_id, answer_id, model,
+        state, worker, attempt, options, recipe, created_at)
+    values (:uuid, :owner_id, :conversation_id, :message_id, :answer_id, :model,
+        'running', :worker, 1, :options, :recipe, :at)
+    returning {_COLUMNS}""",
+    _generation,
+)
+_GET: Final = Statement(f"select {_COLUMNS} from generations where id = :id", _generation)
+_FIND: Final = Statement(
+    f"select {_COLUMNS} from generations where uuid = :uuid and owner_id = :owner_id", _generation
+)
+_NEWEST_OF_MESSAGE: Final = Statement(
+    f"""select {_COLUMNS} from generations where message_id = :message_id
+    order by id desc limit 1""",
+    _generation,
+)
+_LIVE_OF_CONVERSATION: Final = Statement(
+    f"""select {_COLUMNS} from generations
+    where conversation_id = :conversation_id and state in ('queued', 'running') order by id""",
+    _generation,
+)
+_REQUEST_CANCEL: Final = Statement(
+    """update generations set cancel_requested_at = coalesce(cancel_requested_at, :at)
+    where id = :id and state in ('queued', 'running') returning id, worker""",
+    _pair,
+)
+_FINISH: Final = Statement(
+    """update generations set state = :state, worker = null, outline = :outline, finished_at = :at
+    where id = :id and worker = :worker and attempt = :attempt and state = 'running'
+    returning id, worker""",
+    _pair,
+)
+_JSON: Final = msgspec.json.Encoder()
+
+
+class GenerationStore:
+    """`generations`: a record per run; `(worker, attempt)` fences whoever lost it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def start(
+        self,
+        *,
+        uuid: str,
+        owner_id: int,
+        conversation_id: int,
+        message_id: int,
+        answer_id: int,
+        model: str,
+        worker: int,
+        options: Options,
+        recipe: Recipe,
+        at: int,
+    ) -> Generation:
+        """Insert a running generation; a second live one of a message breaks a unique index."""
+        row = await self._connection.one(
+            _START,
+            uuid=uuid,
+            owner_id=owner_id,
+            conversation_id=conversation_id,
+            message_id=message_id,
+            answer_id=answer_id,
+            model=model,
+            worker=worker,
+            options=_JSON.encode(options).decode(),
+            recipe=_JSON.encode(recipe).decode(),
+            at=at,
+        )
+        assert row is not None  # noqa: S101  # an insert returns its row
+        return row
+
+    async def get(self, id: int) -> Generation | None:
+        """Return a generation whose owner has been checked already."""
+        return await self._connection.one(_GET, id=id)
+
+    async def find(self, uuid: str, *, owner_id: int) -> Generation | None:
+        """Return the owner's generation with this uuid."""
+        return await self._connection.one(_FIND, uuid=uuid, owner_id=owner_id)
+
+    async def newest_of_message(self, message_id: int) -> Generation | None:
+        """Return the latest run that answers a message."""
+        return await self._connection.one(_NEWEST_OF_MESSAGE, message_id=message_id)
+
+    async def live_of_conversation(self, conversation_id: int) -> list[Generation]:
+        """Return the runs of a conversation that are not over."""
+        return await self._connection.all(_LIVE_OF_CONVERSATION, conversation_id=conversation_id)
+
+    async def request_cancel(self, id: int, *, at: int) -> bool:
+        """Ask whoever runs a live generation to stop it; False if it is over."""
+        return await self._connection.one(_REQUEST_CANCEL, id=id, at=at) is not None
+
+    async def finish(
+        self,
+        id: int,
+        *,
+        worker: int,
+        attempt: int,
+        state: GenerationState,
+        outline: str,
+        at: int,
+    ) -> bool:
+        """Bring a run to its final state; False if it is no longer this attempt's."""
+        row = await self._connection.one(
+            _FINISH,
+            id=id,
+            worker=worker,
+            attempt=attempt,
+            state=state.value,
+            outline=outline,
+            at=at,
+        )
+        return row is not None

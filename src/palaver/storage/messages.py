@@ -1,0 +1,146 @@
+"""Messages in the database: the tree, and the rows of its active branch marked as such.
+
+A child's id is always above its parent's, so the active branch is one range of the partial index
+`messages_active`, in order.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from palaver.domain.conversations import Message, MessageRole
+from palaver.storage.connection import Connection
+from palaver.storage.statements import Statement
+
+_COLUMNS: Final = """id, uuid, conversation_id, parent_id, role, text, model, prompt_tokens,
+    completion_tokens, is_active, is_hidden, created_at, edited_at"""
+_BRANCH: Final = "conversation_id = :conversation_id and is_active = 1"
+_SHOWN: Final = f"{_BRANCH} and is_hidden = 0 and deleted_at is null"
+
+_INSERT: Final = Statement(
+    f"""insert into messages (uuid, conversation_id, owner_id, parent_id, role, text, model,
+        is_hidden, created_at)
+    values (:uuid, :conversation_id, :owner_id, :parent_id, :role, :text, :model,
+        :is_hidden, :at)
+    returning {_COLUMNS}""",
+    Message,
+)
+_GET: Final = Statement(f"select {_COLUMNS} from messages where id = :id", Message)
+_BY_OFFSET: Final = Statement(
+    f"select {_COLUMNS} from messages where {_SHOWN} order by id limit :limit offset :offset",
+    Message,
+)
+_NEWEST: Final = Statement(
+    f"select {_COLUMNS} from messages where {_SHOWN} order by id desc limit :limit", Message
+)
+_NEWEST_BEFORE: Final = Statement(
+    f"""select {_COLUMNS} from messages where {_SHOWN} and id < :before
+    order by id desc limit :limit""",
+    Message,
+)
+_NEWEST_QUESTION: Final = Statement(
+    f"""select {_COLUMNS} from messages where {_SHOWN} and role = 'user'
+    order by id desc limit 1""",
+    Message,
+)
+_LEAVE_BRANCH: Final[Statement[None]] = Statement(
+    f"update messages set is_active = 0 where {_BRANCH} and id > :after_id"
+)
+_FINISH: Final[Statement[None]] = Statement(
+    """update messages set text = :text, reasoning = :reasoning, prompt_tokens = :prompt_tokens,
+        completion_tokens = :completion_tokens, is_hidden = :is_hidden
+    where id = :id"""
+)
+_REASONING: Final = Statement("select reasoning from messages where id = :id", str)
+
+
+class MessageStore:
+    """`messages`: rows are added, hidden and shown, never rewritten."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def insert(
+        self,
+        *,
+        uuid: str,
+        conversation_id: int,
+        owner_id: int,
+        parent_id: int | None,
+        role: MessageRole,
+        text: str,
+        at: int,
+        model: str | None = None,
+        is_hidden: bool = False,
+    ) -> Message:
+        """Add a message to the active branch, below `parent_id`."""
+        row = await self._connection.one(
+            _INSERT,
+            uuid=uuid,
+            conversation_id=conversation_id,
+            owner_id=owner_id,
+            parent_id=parent_id,
+            role=role,
+            text=text,
+            model=model,
+            is_hidden=int(is_hidden),
+            at=at,
+        )
+        assert row is not None  # noqa: S101  # an insert returns its row
+        return row
+
+    async def get(self, id: int) -> Message | None:
+        """Return a message whose owner has been checked already."""
+        return await self._connection.one(_GET, id=id)
+
+    async def list(self, conversation_id: int, *, limit: int, offset: int = 0) -> Sequence[Message]:
+        """Return the shown messages of the active branch from `offset` on, oldest first."""
+        return await self._connection.all(
+            _BY_OFFSET, conversation_id=conversation_id, limit=limit, offset=offset
+        )
+
+    async def newest(
+        self, conversation_id: int, *, limit: int, before: int | None = None
+    ) -> Sequence[Message]:
+        """Return the newest shown messages of the active branch, oldest of them first."""
+        if before is None:
+            rows = await self._connection.all(_NEWEST, conversation_id=conversation_id, limit=limit)
+        else:
+            rows = await self._connection.all(
+                _NEWEST_BEFORE, conversation_id=conversation_id, limit=limit, before=before
+            )
+        rows.reverse()
+        return rows
+
+    async def newest_question(self, conversation_id: int) -> Message | None:
+        """Return the newest user message of the active branch."""
+        return await self._connection.one(_NEWEST_QUESTION, conversation_id=conversation_id)
+
+    async def leave_branch(self, conversation_id: int, *, after_id: int) -> None:
+        """Take everything below a message off the active branch: a sibling comes in its place."""
+        await self._connection.run(
+            _LEAVE_BRANCH, conversation_id=conversation_id, after_id=after_id
+        )
+
+    async def finish(
+        self,
+        id: int,
+        *,
+        text: str,
+        reasoning: str | None,
+        prompt_tokens: int | None,
+        completion_tokens: int | None,
+    ) -> None:
+        """Store an answer, and show it unless it is empty."""
+        await self._connection.run(
+            _FINISH,
+            id=id,
+            text=text,
+            reasoning=reasoning,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            is_hidden=int(not text),
+        )
+
+    async def reasoning(self, id: int) -> str:
+        """Return what the model thought before this answer, "" if nothing."""
+        return await self._connection.one(_REASONING, id=id) or ""

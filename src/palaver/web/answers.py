@@ -1,0 +1,55 @@
+"""What goes back: JSON in a contract's shape, cookies, and the headers that every answer bears."""
+
+from http.cookies import SimpleCookie
+from typing import Any
+
+import msgspec
+from starlette.responses import Response
+
+from palaver.web.call import CSRF_COOKIE, DEVICE_COOKIE, SESSION_COOKIE, Call
+
+_encode = msgspec.json.Encoder(decimal_format="string").encode
+
+
+def json_answer(value: Any, status: int = 200) -> Response:
+    """Encode a shape as the body of an answer."""
+    return Response(_encode(value), status, media_type="application/json")
+
+
+def finish(call: Call, response: Response) -> Response:
+    """Give an answer its request id and the cookies that its handler asked for."""
+    response.headers["x-request-id"] = call.request_id
+    for cookie in call.new_cookies:
+        response.headers.append("set-cookie", cookie)
+    return response
+
+
+def set_session_cookies(call: Call, *, token: str, csrf_token: str) -> None:
+    """Sign this browser in: the session for us alone, the CSRF token for scripts as well."""
+    lifetime = call.settings.session_lifetime_seconds
+    _set(call, SESSION_COOKIE, token, max_age=lifetime, script_readable=False)
+    _set(call, CSRF_COOKIE, csrf_token, max_age=lifetime, script_readable=True)
+
+
+def set_device_cookie(call: Call, device: str) -> None:
+    """Remember this browser, so that nobody else's wrong passwords lock it out."""
+    _set(call, DEVICE_COOKIE, device, max_age=365 * 24 * 3600, script_readable=False)
+
+
+def clear_session_cookies(call: Call) -> None:
+    """Sign this browser out."""
+    _set(call, SESSION_COOKIE, "", max_age=0, script_readable=False)
+    _set(call, CSRF_COOKIE, "", max_age=0, script_readable=True)
+
+
+def _set(call: Call, name: str, value: str, *, max_age: int, script_readable: bool) -> None:
+    cookie: SimpleCookie = SimpleCookie()
+    cookie[name] = value
+    morsel = cookie[name]
+    morsel["path"] = "/"
+    morsel["max-age"] = max_age
+    morsel["httponly"] = not script_readable
+    cross_site = call.settings.cookies_cross_site
+    morsel["samesite"] = "None" if cross_site else "Lax"
+    morsel["secure"] = cross_site or call.is_secure
+    call.new_cookies.append(morsel.OutputString())

@@ -1,0 +1,163 @@
+"""The one ASGI application: every contract's table behind one matcher."""
+
+import logging
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from palaver.domain.errors import DomainError, ErrorKind, NotFound
+from palaver.services.services import Services
+from palaver.web.answers import finish, json_answer
+from palaver.web.authentication import authenticate
+from palaver.web.binding import Signature, signature_of
+from palaver.web.bodies import decode_body, read_body
+from palaver.web.call import Call
+from palaver.web.endpoint import Dialect, Endpoint
+from palaver.web.idempotency import once
+from palaver.web.matcher import Matcher
+from palaver.web.settings import WebSettings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An endpoint, its contract, and what its handler's signature says."""
+
+    dialect: Dialect
+    endpoint: Endpoint
+    signature: Signature
+
+
+Rows: TypeAlias = Matcher[Row]
+
+
+def rows_of(dialects: Sequence[Dialect]) -> list[Row]:
+    """Bind every endpoint of every contract, in the order of their tables."""
+    return [
+        Row(dialect, endpoint, signature_of(endpoint.handler, endpoint.path))
+        for dialect in dialects
+        for endpoint in dialect.endpoints
+    ]
+
+
+class MethodNotAllowed(DomainError):
+    """The path exists; `allow` holds the methods that it answers."""
+
+    kind = ErrorKind.METHOD_NOT_ALLOWED
+
+    def __init__(self, method: str, allow: str) -> None:
+        super().__init__(f'Method "{method}" not allowed.')
+        self.allow = allow
+
+
+class Application:
+    """Answers HTTP requests; `fallback` words what matches no contract at all."""
+
+    def __init__(
+        self,
+        dialects: Sequence[Dialect],
+        services: Services,
+        settings: WebSettings,
+        *,
+        fallback: Dialect,
+    ) -> None:
+        self.services = services
+        self.settings = settings
+        self._fallback = fallback
+        self._dialects = tuple(dialects)
+        self._rows = Matcher(
+            (row.endpoint.method, row.endpoint.path, row) for row in rows_of(self._dialects)
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI 3)."""
+        if scope["type"] != "http":
+            await _refuse_websocket(receive, send)
+            return
+        request = Request(scope, receive)
+        call = Call(
+            request, self.services, self.settings, request_id=f"{secrets.randbits(64):016x}"
+        )
+        try:
+            response = await self._answer(call)
+        except ClientDisconnect:
+            return
+        await finish(call, response)(scope, receive, send)
+
+    async def _answer(self, call: Call) -> Response:
+        scope = call.request.scope
+        dialect = self._fallback
+        try:
+            path: str = scope["path"]
+            found = self._rows.find(path)
+            if found is None:
+                dialect = self._owner_of_stray(path)
+                raise NotFound("route")
+            leaf, values = found
+            dialect = next(iter(leaf.methods.values())).dialect
+            method = scope["method"]
+            row = leaf.methods.get("GET" if method == "HEAD" else method)
+            if row is None:
+                raise MethodNotAllowed(method, leaf.allow)
+            dialect = row.dialect
+            return await self._handle(call, row, values)
+        except DomainError as error:
+            return render(dialect, call, error)
+        except ClientDisconnect:
+            raise
+        except Exception:
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            return render(dialect, call, DomainError("An unexpected error occurred."))
+
+    async def _handle(self, call: Call, row: Row, values: list[str]) -> Response:
+        endpoint, signature = row.endpoint, row.signature
+        await authenticate(call, endpoint)
+        content = b""
+        body = None
+        if signature.body is not None:
+            content = await read_body(call.request, max_bytes=endpoint.max_bytes)
+            content_type = call.header(b"content-type") or ""
+            body = decode_body(
+                content, content_type, signature.body, takes_form=endpoint.takes_form
+            )
+
+        async def run() -> Response:
+            answer = await signature.call(call, values, body)
+            return answer if isinstance(answer, Response) else json_answer(answer, endpoint.status)
+
+        key = call.header(b"idempotency-key") if endpoint.changes else None
+        if key is None or call.actor.user_id is None:
+            return await run()
+        return await once(call, row.dialect, endpoint, key, content, run)
+
+    def _owner_of_stray(self, path: str) -> Dialect:
+        for dialect in self._dialects:
+            if path.startswith(dialect.strays):
+                return dialect
+        return self._fallback
+
+
+def render(dialect: Dialect, call: Call, error: DomainError) -> Response:
+    """Return a failure in a contract's own shape, with the headers that HTTP asks for."""
+    response = dialect.render_error(error, call)
+    if error.retry_after_seconds is not None:
+        response.headers["retry-after"] = str(max(1, error.retry_after_seconds))
+    elif response.status_code in {429, 503}:
+        response.headers["retry-after"] = "1"
+    if isinstance(error, MethodNotAllowed):
+        response.headers["allow"] = error.allow
+    if response.status_code == 401 and dialect.signs_in_by == "bearer":
+        response.headers["www-authenticate"] = "Bearer"
+    return response
+
+
+async def _refuse_websocket(receive: Receive, send: Send) -> None:
+    message: Any = await receive()
+    if message["type"] == "websocket.connect":
+        await send({"type": "websocket.close", "code": 1000})

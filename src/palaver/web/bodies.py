@@ -1,0 +1,169 @@
+"""Request bodies: read within bounds, decoded strictly, and every wrong field named at once."""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Annotated, Any, Final, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.requests import Request
+
+from palaver.domain.errors import DomainError, ErrorKind, Fault, FieldFault, InvalidInput
+
+T = TypeVar("T")
+
+INT64_MAX: Final = 2**63 - 1
+Int64 = Annotated[int, msgspec.Meta(ge=-INT64_MAX - 1, le=INT64_MAX)]
+"""An integer as both databases can hold it."""
+
+FORM: Final = "application/x-www-form-urlencoded"
+_AT: Final = re.compile(r" - at `\$([^`]*)`$")
+_STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d*|\.\.\.)\]")
+_LENGTH: Final = re.compile(r"of length (>=|<=) (\d+)")
+_RANGE: Final = re.compile(r"(>=|<=|>|<) (-?[\d.]+)$")
+_EXPECTED: Final = re.compile(r"Expected `([^`]+)`")
+_MISSING: Final = re.compile(r"missing required field `([^`]+)`")
+
+
+async def read_body(request: Request, *, max_bytes: int) -> bytes:
+    """Return the whole body; raises `DomainError` (`PAYLOAD_TOO_LARGE`) beyond `max_bytes`."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > max_bytes:
+        raise _too_large(max_bytes)
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > max_bytes:
+            raise _too_large(max_bytes)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _too_large(max_bytes: int) -> DomainError:
+    return DomainError(
+        f"The body is larger than {max_bytes} bytes.", kind=ErrorKind.PAYLOAD_TOO_LARGE
+    )
+
+
+def decode_body(content: bytes, content_type: str, shape: type[T], *, takes_form: bool) -> T:
+    """Return the body as `shape`; an empty one counts as `{}`.
+
+    Raises `DomainError` (`UNSUPPORTED_MEDIA_TYPE`), or `InvalidInput` with every wrong field.
+    """
+    if not content:
+        return convert({}, shape)
+    media_type = content_type.partition(";")[0].strip().lower()
+    if takes_form and media_type == FORM:
+        text = content.decode("utf-8", "replace")
+        return convert(dict(parse_qsl(text, keep_blank_values=True)), shape)
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        wanted = f"application/json or {FORM}" if takes_form else "application/json"
+        raise DomainError(f"Send the body as {wanted}.", kind=ErrorKind.UNSUPPORTED_MEDIA_TYPE)
+    return decode_json(content, shape)
+
+
+def decode_json(content: bytes, shape: type[T]) -> T:
+    """Return JSON text as `shape`; raises `InvalidInput` with every wrong field."""
+    try:
+        value = _decoder(shape).decode(content)
+    except msgspec.ValidationError:
+        raise InvalidInput(_faults_of(_plain(content), shape)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _malformed(str(error)) from None
+    if b"\\u0000" in content and (faults := list(_nul_faults(_plain(content)))):
+        raise InvalidInput(faults)
+    return value  # type: ignore[no-any-return]
+
+
+def convert(fields: dict[str, Any], shape: type[T]) -> T:
+    """Return plain fields (of a form) as `shape`; raises `InvalidInput` with every wrong one."""
+    try:
+        value = msgspec.convert(fields, shape)
+    except msgspec.ValidationError:
+        raise InvalidInput(_faults_of(fields, shape)) from None
+    if faults := list(_nul_faults(fields)):
+        raise InvalidInput(faults)
+    return value
+
+
+@cache
+def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(shape)
+
+
+def _plain(content: bytes) -> Any:
+    try:
+        return msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _malformed(str(error)) from None
+
+
+def _malformed(reason: str) -> InvalidInput:
+    message = f"The body is not valid JSON: {reason}."
+    return InvalidInput([FieldFault(("body",), Fault.MALFORMED, message)])
+
+
+def _faults_of(value: Any, shape: Any) -> list[FieldFault]:
+    """Try every field alone, since the decoder stops at the first wrong one."""
+    if not isinstance(value, dict):
+        return [FieldFault(("body",), Fault.WRONG_TYPE, "Send a JSON object.", "object")]
+    faults: list[FieldFault] = []
+    for field in msgspec.structs.fields(shape):
+        name = field.encode_name
+        if name in value:
+            faults += explain(value[name], field.type, ("body", name))
+        elif field.required:
+            faults.append(FieldFault(("body", name), Fault.MISSING, "This field is required."))
+    return faults or [*_nul_faults(value)]
+
+
+def explain(
+    value: Any, type_: Any, path: tuple[str | int, ...], *, strict: bool = True
+) -> list[FieldFault]:
+    """Return what is wrong with one value, as far as the decoder sees; empty = nothing."""
+    try:
+        msgspec.convert(value, type_, strict=strict)
+    except msgspec.ValidationError as error:
+        return [_fault(str(error), value, path)]
+    return []
+
+
+def _fault(reason: str, value: Any, path: tuple[str | int, ...]) -> FieldFault:
+    if (at := _AT.search(reason)) is not None:
+        reason = reason[: at.start()]
+        for name, index in _STEP.findall(at[1]):
+            path += (name if name else int(index) if index.isdigit() else "item",)
+    if (missing := _MISSING.search(reason)) is not None:
+        return FieldFault((*path, missing[1]), Fault.MISSING, "This field is required.")
+    if (length := _LENGTH.search(reason)) is not None:
+        limit = int(length[2])
+        if length[1] == ">=":
+            if limit == 1:
+                return FieldFault(path, Fault.BLANK, "This field may not be blank.", limit=1)
+            return FieldFault(path, Fault.TOO_SHORT, f"Use at least {limit}.", limit=limit)
+        return FieldFault(path, Fault.TOO_LONG, f"Use at most {limit}.", limit=limit)
+    if (bound := _RANGE.search(reason)) is not None:
+        limit_ = float(bound[2]) if "." in bound[2] else int(bound[2])
+        fault = Fault.TOO_SMALL if bound[1].startswith(">") else Fault.TOO_LARGE
+        word = "least" if fault is Fault.TOO_SMALL else "most"
+        return FieldFault(path, fault, f"This must be at {word} {limit_}.", limit=limit_)
+    if reason.startswith("Invalid enum value"):
+        return FieldFault(path, Fault.NOT_ALLOWED, f"{reason}.")
+    expected = found[1] if (found := _EXPECTED.search(reason)) is not None else ""
+    if value is None and len(path) <= 2:
+        return FieldFault(path, Fault.NULL, "This field may not be null.", expected)
+    return FieldFault(path, Fault.WRONG_TYPE, f"{reason}.", expected)
+
+
+def _nul_faults(value: Any, path: tuple[str | int, ...] = ("body",)) -> Iterator[FieldFault]:
+    if isinstance(value, str):
+        if "\0" in value:
+            yield FieldFault(path, Fault.NOT_ALLOWED, "Text may not contain the NUL character.")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _nul_faults(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _nul_faults(item, (*path, index))

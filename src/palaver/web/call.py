@@ -1,0 +1,73 @@
+"""One request as a handler sees it: who calls, and with which services."""
+
+from starlette.requests import Request
+
+from palaver.domain.users import Actor, Client, Session
+from palaver.services.services import Services
+from palaver.web.settings import WebSettings
+
+_NOBODY = Actor()
+
+
+class Call:
+    """The request, its caller and the services; made once per request, never shared."""
+
+    __slots__ = (
+        "_headers",
+        "actor",
+        "cookie_token",
+        "new_cookies",
+        "request",
+        "request_id",
+        "resumes",
+        "services",
+        "settings",
+    )
+
+    def __init__(
+        self, request: Request, services: Services, settings: WebSettings, *, request_id: str
+    ) -> None:
+        self.request = request
+        self.services = services
+        self.settings = settings
+        self.request_id = request_id
+        self.actor = _NOBODY
+        self.cookie_token: str | None = None  # the session cookie, when it decided who calls
+        self.resumes: str | None = None  # the generation that a repeated Idempotency-Key began
+        self.new_cookies: list[str] = []  # `Set-Cookie` values that go out with the answer
+        self._headers: dict[bytes, bytes] = dict(request.scope["headers"])
+
+    def header(self, name: bytes) -> str | None:
+        """Return a request header by its lower-case name; of several the last one."""
+        value = self._headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    @property
+    def client(self) -> Client:
+        """Return where the request comes from."""
+        peer = self.request.scope.get("client")
+        return Client(
+            address=peer[0] if peer else "",
+            user_agent=(self.header(b"user-agent") or "")[:500],
+            device=self.request.cookies.get(DEVICE_COOKIE, ""),
+        )
+
+    @property
+    def origin(self) -> str:
+        """Return our own origin as this client sees it: `https://chat.example.org`."""
+        if self.settings.public_url:
+            return self.settings.public_url
+        host = self.header(b"host") or "localhost"
+        return f"{self.request.scope['scheme']}://{host}"
+
+    @property
+    def is_secure(self) -> bool:
+        """Tell whether the client reached us by HTTPS."""
+        return self.origin.startswith("https:")
+
+
+DEVICE_COOKIE = "palaver_device"
+SESSION_COOKIE = "palaver_session"
+CSRF_COOKIE = "csrftoken"
+
+__all__ = ["CSRF_COOKIE", "DEVICE_COOKIE", "SESSION_COOKIE", "Call", "Session"]

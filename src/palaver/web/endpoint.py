@@ -1,0 +1,65 @@
+"""What a contract is made of: a table of endpoints, and how it words a failure."""
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from starlette.responses import Response
+
+from palaver.domain.errors import DomainError
+from palaver.web.call import Call
+
+JSON_MAX_BYTES: Final = 2 * 1024 * 1024
+
+Handler: TypeAlias = Callable[..., Any]
+"""An async function whose signature is the endpoint's schema: see `palaver.web.binding`."""
+
+
+class Access(enum.Enum):
+    """Who may call an endpoint."""
+
+    PUBLIC = enum.auto()
+    USER = enum.auto()
+    ADMIN = enum.auto()
+
+
+class Csrf(enum.Enum):
+    """Whether a request that changes something by cookie must prove that our page sent it."""
+
+    REQUIRED = enum.auto()
+    OPTIONAL = enum.auto()  # checked when sent: the contract documents none
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A row of a contract's table."""
+
+    method: str
+    path: str
+    handler: Handler
+    access: Access = Access.USER
+    status: int = 200
+    csrf: Csrf = Csrf.REQUIRED
+    takes_form: bool = False  # application/x-www-form-urlencoded as well as JSON
+    max_bytes: int = JSON_MAX_BYTES
+    is_documented: bool = True  # stands in the OpenAPI document
+
+    @property
+    def changes(self) -> bool:
+        """Tell whether a call may change something."""
+        return self.method not in {"GET", "HEAD", "OPTIONS"}
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One wire contract."""
+
+    name: str
+    title: str
+    endpoints: tuple[Endpoint, ...]
+    render_error: Callable[[DomainError, Call], Response]
+    error_shapes: dict[int, Any] = field(default_factory=dict)  # status → struct, for OpenAPI
+    strays: tuple[str, ...] = ()  # prefixes whose unmatched paths this contract answers
+    signs_in_by: str = "bearer"  # or "cookie": what its document tells clients to send
+    description: str = ""
