@@ -31,6 +31,30 @@ class CompletionRequest(msgspec.Struct, frozen=True):
 CompletionEvent: TypeAlias = TextDelta | ReasoningDelta | UsageReported | Finished
 
 
+class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a provider is and how it wants to be spoken to; its adapter's `build` takes this."""
+
+    id: str  # the name before the slash of its models
+    name: str  # what people call it
+    protocol: str  # a key of `palaver.providers.PROTOCOLS`
+    base_url: str = ""  # as the vendor's own SDK takes it, without a slash at its end
+    api_key: str | None = None
+    key_setting: str = ""  # where the key is set, for sentences: `OPENAI_API_KEY`
+    idle_timeout_seconds: float = 60.0  # of silence between two deltas
+    first_timeout_seconds: float | None = None  # until the first delta; None = the idle time-out
+    whole_timeout_seconds: float = 600.0  # for an answer that is not streamed
+    streams: bool = True
+    is_local: bool = False  # tried without being configured
+    retries: int = 2  # further tries, while nothing has been yielded
+    backoff_seconds: float = 0.5  # before the first of them; doubles, with jitter
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
+    word_delay_seconds: float = 0.02  # the demo's pace
+
+    def __repr__(self) -> str:
+        """Leave the key out: what is shown may be logged."""
+        return f"ProviderSettings({self.id!r}, {self.protocol!r}, {self.base_url!r})"
+
+
 class Capabilities(msgspec.Struct, frozen=True):
     """What a provider's models can do at best, for those who list providers."""
 
