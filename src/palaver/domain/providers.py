@@ -1,7 +1,7 @@
 """The port to LLM providers: what a run sends, what comes back, and how it can fail."""
 
 from collections.abc import AsyncGenerator
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -39,12 +39,12 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
     protocol: str  # a key of `palaver.providers.PROTOCOLS`
     base_url: str = ""  # as the vendor's own SDK takes it, without a slash at its end
     api_key: str | None = None
-    key_setting: str = ""  # where the key is set, for sentences: `OPENAI_API_KEY`
+    key_setting: str | None = None  # where the key is set, for sentences: `OPENAI_API_KEY`
     idle_timeout_seconds: float = 60.0  # of silence between two deltas
     first_timeout_seconds: float | None = None  # until the first delta; None = the idle time-out
     whole_timeout_seconds: float = 600.0  # for an answer that is not streamed
-    streams: bool = True
-    is_local: bool = False  # tried without being configured
+    streams: bool = True  # False: it is asked for whole answers only
+    is_local: bool = False  # guessed to be there, not configured: its absence is no fault
     retries: int = 2  # further tries, while nothing has been yielded
     backoff_seconds: float = 0.5  # before the first of them; doubles, with jitter
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] | None = None
@@ -63,24 +63,6 @@ class Capabilities(msgspec.Struct, frozen=True):
     tools: bool = False
     json_mode: bool = False
     max_context_tokens: int | None = None
-
-
-class ProviderSettings(msgspec.Struct, frozen=True):
-    """One configured server: what an adapter is built from."""
-
-    id: str  # the part before the slash of its models' names
-    name: str  # what people call it
-    protocol: str  # which adapter speaks to it, such as `openai`
-    base_url: str  # as the vendor's own SDK takes it, without a slash at the end
-    api_key: str | None = None
-    key_setting: str | None = None  # where the key is set, for sentences about it
-    idle_timeout_seconds: float = 60.0  # of silence between two events, first one included
-    streams: bool = True  # False: it is asked for whole answers only
-    is_local: bool = False  # guessed to be there, not configured: its absence is no fault
-
-    def __repr__(self) -> str:
-        """Return all but the key."""
-        return f"ProviderSettings(id={self.id!r}, base_url={self.base_url!r})"
 
 
 class Provider(Protocol):
@@ -108,7 +90,8 @@ class Provider(Protocol):
     def complete(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent, None]:
         """Ask for an answer, and yield it as it comes: ends with `Finished`, usage before it.
 
-        Closing the iterator closes the socket. Repeats what may be repeated only while nothing
+        Without the provider's own figures no usage is yielded: whoever asked has to count.
+        Closing the generator closes the socket. Repeats what may be repeated only while nothing
         has been yielded.
         """
 
