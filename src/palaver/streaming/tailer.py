@@ -1,0 +1,104 @@
+"""The tailer: shows here what other workers log, to those who follow their runs here."""
+
+import asyncio
+import logging
+from itertools import islice
+from typing import Final
+
+from palaver.domain.events import Segment
+from palaver.domain.log import GenerationLog
+from palaver.streaming.bell import Bell
+from palaver.streaming.channel import NEWEST_MAX, Channel
+from palaver.streaming.segments import stitch
+
+log = logging.getLogger(__name__)
+
+RUNS_MAX: Final = 500
+"""Most runs of one query."""
+
+FAILED_SECONDS: Final = 0.5
+
+
+class Tailer:
+    """Polls the log for all followed runs in one query, while there are any.
+
+    `wake` makes it look at once, so that a notification can take the place of the next poll.
+    """
+
+    def __init__(self, log: GenerationLog, *, interval_seconds: float) -> None:
+        self._log = log
+        self._interval_seconds = interval_seconds
+        self._bell = Bell()
+        self._channels: dict[int, Channel] = {}
+
+    def find(self, generation_id: int) -> Channel | None:
+        """Return the channel of a run that is followed here."""
+        return self._channels.get(generation_id)
+
+    def open(self, generation_id: int, *, at: int) -> Channel:
+        """Return the channel of a run, a new one beginning at `at`."""
+        channel = self._channels.get(generation_id)
+        if channel is None:
+            channel = Channel(generation_id, base=at, keeps_all=False)
+            self._channels[generation_id] = channel
+        self._bell.ring()
+        return channel
+
+    def adopt(self, channel: Channel) -> None:
+        """Go on with the channel of a run that this worker has lost."""
+        channel.forsake()
+        self._channels[channel.generation_id] = channel
+        self._bell.ring()
+
+    def give(self, generation_id: int) -> Channel | None:
+        """Hand over the channel of a run that this worker now drives itself."""
+        return self._channels.pop(generation_id, None)
+
+    def wake(self) -> None:
+        """Look at once: somebody has said that there is more."""
+        if self._channels:
+            self._bell.ring()
+
+    def cut(self) -> None:
+        """End all streams here."""
+        while self._channels:
+            self._channels.popitem()[1].cut()
+
+    async def run(self) -> None:
+        """Tail for ever."""
+        pause = 0.0
+        while True:
+            await asyncio.sleep(pause)
+            await self._bell.wait(self._interval_seconds if self._channels else None)
+            try:
+                await self._look()
+            except Exception:
+                log.warning("could not read on in the log", exc_info=True)
+                pause = FAILED_SECONDS
+            else:
+                pause = 0.0
+
+    async def _look(self) -> None:
+        for channel in tuple(self._channels.values()):
+            if not channel.followers:
+                del self._channels[channel.generation_id]
+        followed = list(self._channels.values())
+        for first in range(0, len(followed), RUNS_MAX):
+            await self._read(list(islice(followed, first, first + RUNS_MAX)))
+
+    async def _read(self, channels: list[Channel]) -> None:
+        positions = [(channel.generation_id, channel.until) for channel in channels]
+        rows = await self._log.tail(positions, limit=NEWEST_MAX)
+        found: dict[int, list[Segment]] = {}
+        for generation_id, segment in rows:
+            found.setdefault(generation_id, []).append(segment)
+        for channel in channels:
+            segments = found.get(channel.generation_id)
+            # While the query was under way, this worker may have taken the run over.
+            if segments is None or self._channels.get(channel.generation_id) is not channel:
+                continue
+            channel.publish(stitch(segments, channel.until))
+            if channel.is_final:
+                del self._channels[channel.generation_id]
+            elif len(segments) == NEWEST_MAX:
+                self._bell.ring()
