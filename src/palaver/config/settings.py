@@ -1,0 +1,200 @@
+"""Every setting: its type, its default, what it must be and what it does.
+
+`docs/configuration.md` takes its tables from here (`make docs`).
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from palaver.domain.providers import ProviderSettings
+
+PREFIX: Final = "PALAVER_"
+CONFIG_FILE: Final = "PALAVER_CONFIG"
+
+
+def _value(want: str, about: str, **limits: Any) -> msgspec.Meta:
+    """Describe a setting: `want` ends the sentence "PALAVER_X must be …"."""
+    return msgspec.Meta(description=about, extra={"want": want}, **limits)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operator decides; a field `x` is PALAVER_X, without the unit in its name."""
+
+    host: Annotated[
+        str, _value("an address", "Where to listen; `0.0.0.0` is every address.", min_length=1)
+    ] = "127.0.0.1"
+    port: Annotated[int, _value("a port from 1 to 65535", "The port.", ge=1, le=65_535)] = 8000
+    public_url: Annotated[
+        str | None,
+        _value(
+            "an origin such as https://chat.example.org",
+            "How people reach the server, when a proxy stands before it.",
+        ),
+    ] = None
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        _value(
+            "addresses or networks such as 10.0.0.0/8, separated by commas",
+            "Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.",
+        ),
+    ] = ("127.0.0.1",)
+    cors_origins: Annotated[
+        tuple[str, ...],
+        _value(
+            "origins such as https://app.example.org, separated by commas",
+            "Front ends on other origins that may call with credentials.",
+        ),
+    ] = ()
+    cookies_cross_site: Annotated[
+        bool,
+        _value(
+            "true or false",
+            "Make the session cookie `SameSite=None; Secure`, for those front ends.",
+        ),
+    ] = False
+    data_dir: Annotated[
+        Path, _value("a folder", "Where the database and what Palaver makes for itself live.")
+    ] = Path("data")
+    database_url: Annotated[
+        str | None,
+        _value(
+            "postgresql://… or sqlite:///path",
+            "The database; unset: the SQLite file `palaver.db` in the data directory.",
+        ),
+    ] = None
+    workers: Annotated[
+        int,
+        _value(
+            "1: this version serves from one process",
+            "How many processes serve.",
+            ge=1,
+            le=1,
+        ),
+    ] = 1
+    secret_key: Annotated[
+        str | None,
+        _value(
+            "at least 32 characters, such as `openssl rand -hex 32` prints",
+            "Signs tokens; unset: made once and kept in the data directory (mode 600). "
+            "Several hosts on one database need the same.",
+        ),
+    ] = None
+    bootstrap_token: Annotated[
+        str | None,
+        _value(
+            "a text",
+            "Makes the first administrator; unset: made, kept in the data directory (mode 600) "
+            "and printed while there is no administrator; empty: none.",
+        ),
+    ] = None
+    registration: Annotated[
+        Literal["open", "invite", "closed"],
+        _value("open, invite or closed", "Who may register: everybody, the invited, nobody."),
+    ] = "open"
+    password_policy: Annotated[
+        Literal["standard", "strict"],
+        _value(
+            "standard or strict",
+            "`strict` wants 15 characters and refuses common passwords; `standard` wants 8.",
+        ),
+    ] = "standard"  # noqa: S105 - the name of a policy
+    login_attempts_per_minute: Annotated[
+        int,
+        _value(
+            "a whole number from 0 to 100000",
+            "Failed logins for each pair of account and address; 0: no limit.",
+            ge=0,
+            le=100_000,
+        ),
+    ] = 10
+    session_lifetime_seconds: Annotated[
+        int,
+        _value(
+            "seconds from 60 to 31536000",
+            "Seconds after its last use at which a browser's sign-in ends.",
+            ge=60,
+            le=365 * 24 * 3600,
+        ),
+    ] = msgspec.field(default=7 * 24 * 3600, name="session_lifetime")
+    default_model: Annotated[
+        str | None,
+        _value(
+            "provider/name, such as openai/gpt-4o-mini",
+            "The model where a request and its conversation name none; unset: the first model of "
+            "the first provider that answers.",
+        ),
+    ] = None
+    new_models: Annotated[
+        Literal["active", "hidden"],
+        _value("active or hidden", "Whether a model that a provider newly lists is on offer."),
+    ] = "active"
+    max_answer_tokens: Annotated[
+        int,
+        _value(
+            "a whole number from 1 to 1000000",
+            "Tokens of an answer, where neither the request nor the model says.",
+            ge=1,
+            le=1_000_000,
+        ),
+    ] = 8192
+    provider_idle_timeout_seconds: Annotated[
+        float,
+        _value(
+            "seconds from 1 to 3600",
+            "Seconds of a provider's silence after which an answer fails.",
+            ge=1,
+            le=3600,
+        ),
+    ] = msgspec.field(default=60.0, name="provider_idle_timeout")
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        _value("debug, info, warning or error", "What is logged."),
+    ] = "info"
+    log_format: Annotated[
+        Literal["console", "json"], _value("console or json", "How it is logged.")
+    ] = "console"
+
+    providers: tuple[ProviderSettings, ...] = ()  # in the order in which they are asked
+    notes: tuple[str, ...] = ()  # sentences for `palaver doctor`: what is set and not used
+
+    @property
+    def database(self) -> str:
+        """Return the database's URL, or the path of the SQLite file."""
+        return self.database_url or str(self.data_dir / "palaver.db")
+
+    def __repr__(self) -> str:
+        """Return what is set, without secrets."""
+        shown = (
+            f"{name}={'…' if name in SECRET else repr(value)}"
+            for field in msgspec.structs.fields(self)
+            if (value := getattr(self, name := field.name)) != field.default
+        )
+        return f"Settings({', '.join(shown)})"
+
+
+SECRET: Final = frozenset({"secret_key", "bootstrap_token", "database_url"})
+"""Fields that nothing prints; a database's URL may hold its password."""
+
+FIELDS: Final = {
+    field.encode_name: field
+    for field in msgspec.structs.fields(Settings)
+    if field.name not in {"providers", "notes"}
+}
+"""Every setting by its key in the TOML file, which is its variable's name in lower case."""
+
+
+def wanted(field: msgspec.structs.FieldInfo) -> str:
+    """Return what a setting must be, as the end of a sentence."""
+    return str(_meta(field).extra["want"])  # type: ignore[index]  # _value always sets it
+
+
+def about(field: msgspec.structs.FieldInfo) -> str:
+    """Return the sentence that says what a setting does."""
+    return str(_meta(field).description)
+
+
+def _meta(field: msgspec.structs.FieldInfo) -> msgspec.Meta:
+    meta: msgspec.Meta = field.type.__metadata__[0]
+    return meta
