@@ -5,7 +5,7 @@ A run belongs to us, not to the request that started it: a reader may leave and 
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from palaver.domain.events import (
     Finished,
     FinishReason,
     Interrupted,
+    Segment,
     UsageReported,
 )
 from palaver.domain.generations import Generation
@@ -47,10 +48,10 @@ class Live:
 
     __slots__ = ("earlier_calls", "generation", "run", "task")
 
-    def __init__(self, generation: Generation, run: Run, *, earlier_calls: int) -> None:
+    def __init__(self, generation: Generation, run: Run) -> None:
         self.generation = generation
         self.run = run
-        self.earlier_calls = earlier_calls
+        self.earlier_calls = 0  # requests to the provider that died with their worker
         self.task: asyncio.Task[None] | None = None
 
 
@@ -68,10 +69,13 @@ class Driver:
         self._tasks = Tasks()
 
     def launch(self, generation: Generation, resolved: ResolvedModel, prompt: Prompt) -> None:
-        """Begin a run whose record is durable; returns at once."""
-        run = self.runs.open(generation.id, attempt=generation.attempt)
-        live = Live(generation, run, earlier_calls=0)
-        self._start(live, self._ask(live, resolved, prompt))
+        """Begin a run whose record is durable; returns at once.
+
+        A queued one is left to whichever worker claims it, and so is one whose worker, this one,
+        was declared dead in between.
+        """
+        if (live := self._open(generation)) is not None:
+            self._start(live, self._ask(live, resolved, prompt))
 
     async def halt(self, conversation_id: int) -> None:
         """Cancel and settle whatever runs in a conversation."""
@@ -90,24 +94,16 @@ class Driver:
         live = self._live.get(generation_id)
         if live is None or live.task is None:
             return
-        self.note_cancel(generation_id)
+        live.run.stop(CancelRequested())
         await asyncio.wait([live.task], timeout=CANCEL_WAIT_SECONDS)
-
-    def note_cancel(self, generation_id: int) -> None:
-        """Stop a run of this worker, without waiting."""
-        live = self._live.get(generation_id)
-        if live is not None:
-            live.run.stop(CancelRequested())
 
     async def take_over(self, claimed: Claimed) -> None:
         """Go on with a run whose worker is gone: anew, from where it stands, or not at all."""
-        async with self.db.read(snapshot=True) as tx:
+        logged = await self.runs.logged(claimed.generation_id)
+        async with self.db.read() as tx:
             generation = await tx.generations.get(claimed.generation_id)
-            logged = await tx.log.read(claimed.generation_id, 0)
-        if generation is None:
+        if generation is None or (live := self._open(generation, already=logged)) is None:
             return
-        run = self.runs.open(generation.id, attempt=claimed.attempt, already=logged)
-        live = Live(generation, run, earlier_calls=0)
         if generation.cancel_requested_at is not None:
             self._start(live, self._conclude(live, Canceled(), None))
         elif any(segment.kind is not EventKind.TEXT for segment in logged):
@@ -122,6 +118,20 @@ class Driver:
     async def wait(self) -> None:
         """Wait until every run of this worker has ended."""
         await self._tasks.wait()
+
+    def _open(self, generation: Generation, *, already: Sequence[Segment] = ()) -> Live | None:
+        if generation.worker is None:
+            return None
+        try:
+            run = self.runs.open(
+                generation.id,
+                worker=generation.worker,
+                attempt=generation.attempt,
+                already=already,
+            )
+        except Lost:
+            return None
+        return Live(generation, run)
 
     def _start(self, live: Live, work: Coroutine[Any, Any, None]) -> None:
         id = live.generation.id

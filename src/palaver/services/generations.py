@@ -6,7 +6,14 @@ from typing import Final, TypeAlias
 import msgspec
 
 from palaver.domain.conversations import Conversation, Message, MessageRole
-from palaver.domain.errors import DomainError, ErrorKind, NotFound, ProviderError
+from palaver.domain.errors import (
+    DomainError,
+    ErrorKind,
+    Fault,
+    InvalidInput,
+    NotFound,
+    ProviderError,
+)
 from palaver.domain.events import FINAL, Event, Failed, unpack
 from palaver.domain.generations import Generation, GenerationState, Options, Recipe
 from palaver.domain.search import SearchKind
@@ -30,6 +37,7 @@ from palaver.storage.database import Database
 from palaver.storage.tx import Tx
 from palaver.streaming.followers import Replay
 from palaver.streaming.followers import Stream as Stream  # the face that readers see
+from palaver.streaming.segments import BeyondTheEnd
 
 MAX_ANSWER_TOKENS: Final = 8192
 
@@ -144,14 +152,15 @@ class GenerationService:
 
         Raises `NotFound`, `InvalidInput` for a number above its log.
         """
-        while True:
+        try:
             async with self.db.read(snapshot=True) as tx:
                 generation = await _get(tx, actor, uuid)
                 if generation.outline is not None:
                     return await _replay(tx, generation, after=after)
-            follower = await self.driver.runs.follow(generation.id, after=after)
-            if follower is not None:
-                return follower
+            return await self.driver.runs.follow(generation.id, after=after)
+        except BeyondTheEnd:
+            message = "This number lies beyond what has been sent."
+            raise InvalidInput.of("after", Fault.TOO_LARGE, message, place="query") from None
 
     async def wait(self, actor: Actor, uuid: str) -> Message:
         """Wait for the end of a run and return its answer.
@@ -222,6 +231,7 @@ class GenerationService:
             is_hidden=True,
             at=at,
         )
+        has_room = self.driver.runs.room > 0
         generation = await tx.generations.start(
             uuid=new_uuid(),
             owner_id=conversation.owner_id,
@@ -229,7 +239,7 @@ class GenerationService:
             message_id=question.id,
             answer_id=answer.id,
             model=resolved.model.name,
-            worker=self.driver.runs.worker,
+            worker=self.driver.runs.worker if has_room else None,
             options=choice.options,
             recipe=Recipe(leaf_id=question.id, prompt_tokens=prompt.tokens, max_tokens=max_tokens),
             at=at,

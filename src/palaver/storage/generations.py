@@ -31,7 +31,7 @@ _START: Final = Statement(
     f"""insert into generations (uuid, owner_id, conversation_id, message_id, answer_id, model,
         state, worker, attempt, options, recipe, created_at)
     values (:uuid, :owner_id, :conversation_id, :message_id, :answer_id, :model,
-        'running', :worker, 1, :options, :recipe, :at)
+        :state, :worker, :attempt, :options, :recipe, :at)
     returning {_COLUMNS}""",
     _generation,
 )
@@ -78,12 +78,15 @@ class GenerationStore:
         message_id: int,
         answer_id: int,
         model: str,
-        worker: int,
+        worker: int | None,
         options: Options,
         recipe: Recipe,
         at: int,
     ) -> Generation:
-        """Insert a running generation; a second live one of a message breaks a unique index."""
+        """Insert a running generation, a queued one without a worker.
+
+        A second live one of the same message breaks a unique index.
+        """
         row = await self._connection.one(
             _START,
             uuid=uuid,
@@ -92,7 +95,9 @@ class GenerationStore:
             message_id=message_id,
             answer_id=answer_id,
             model=model,
+            state="queued" if worker is None else "running",
             worker=worker,
+            attempt=0 if worker is None else 1,
             options=_JSON.encode(options).decode(),
             recipe=_JSON.encode(recipe).decode(),
             at=at,
