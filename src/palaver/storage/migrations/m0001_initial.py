@@ -130,6 +130,8 @@ create table messages (
 create index messages_active on messages (conversation_id, id) where is_active = 1;
 create index messages_by_conversation on messages (conversation_id, id);
 create index messages_by_parent on messages (parent_id);
+create index messages_deleted on messages (id)
+    where deleted_at is not null and (text <> '' or reasoning is not null);
 
 create table workers (
     id {id},
@@ -209,7 +211,6 @@ create table jobs (
     payload text not null,
     dedupe_key text unique,
     run_at {int} not null,
-    leased_until {int},
     attempt {int} not null default 0,
     error text
 ) {strict};
@@ -220,6 +221,9 @@ create table idempotency_keys (
     route text not null,
     key text not null,
     body_hash text not null,
+    attempt {int} not null default 1,
+    leased_until {int} not null,
+    generation_uuid text,
     status {int},
     headers text,
     body text,
@@ -231,10 +235,10 @@ create index idempotency_keys_by_time on idempotency_keys (created_at);
 create table search_pending (
     id {id},
     owner_id {int} not null,
-    kind text not null,
-    ref {int} not null,
-    text text
+    kind {int} not null,
+    ref {int} not null
 ) {strict};
+create index search_pending_by_owner on search_pending (owner_id, id);
 """
 
 _SQLITE_ONLY = """
@@ -246,15 +250,8 @@ create table generation_events (
     body text not null
 ) strict;
 
-create table search_entries (
-    id integer primary key,
-    owner_id integer not null,
-    kind text not null,
-    ref integer not null
-) strict;
-create unique index search_entries_by_ref on search_entries (kind, ref);
 create virtual table search_index using fts5 (
-    owner, text, content='', contentless_delete=1, tokenize='ascii'
+    words, content='', contentless_delete=1, tokenize="ascii tokenchars '_'"
 );
 """
 
@@ -267,14 +264,14 @@ create table generation_events (
     primary key (generation_id, until)
 );
 
-create table search_entries (
-    owner_id bigint not null,
-    kind text not null,
+create table search_index (
+    kind bigint not null,
     ref bigint not null,
     words tsvector not null,
     primary key (kind, ref)
 );
-create index search_entries_by_word on search_entries using gin (words);
+create index search_index_by_word on search_index using gin (words)
+    with (gin_pending_list_limit = 256);
 """
 
 
