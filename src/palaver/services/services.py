@@ -10,6 +10,7 @@ from palaver.services.health import HealthService
 from palaver.services.idempotency import IdempotencyService
 from palaver.services.invites import InviteService
 from palaver.services.models import ModelService
+from palaver.services.registrations import RegistrationService
 from palaver.services.search import SearchService
 from palaver.services.sessions import SessionService
 
@@ -26,5 +27,6 @@ class Services:
     idempotency: IdempotencyService
     invites: InviteService
     models: ModelService
+    registrations: RegistrationService
     search: SearchService
     sessions: SessionService

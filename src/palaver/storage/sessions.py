@@ -19,6 +19,7 @@ class Presence(msgspec.Struct, frozen=True, gc=False):
     """A sign-in and its user, as far as every request needs them."""
 
     session_id: int
+    session_uuid: str
     user_id: int
     user_uuid: str
     role: Role
@@ -31,12 +32,15 @@ class Presence(msgspec.Struct, frozen=True, gc=False):
 _ROLES = {role.value: role for role in Role}
 
 
-def _presence(session_id: int, user_id: int, uuid: str, role: str, *rest: Any) -> Presence:
-    return Presence(session_id, user_id, uuid, _ROLES[role], *rest)
+def _presence(
+    session_id: int, session_uuid: str, user_id: int, user_uuid: str, role: str, *rest: Any
+) -> Presence:
+    return Presence(session_id, session_uuid, user_id, user_uuid, _ROLES[role], *rest)
 
 
 _PRESENCE = """
-    select s.id, u.id, u.uuid, u.role, u.disabled_at, s.last_used_at, s.expires_at, s.ended_at
+    select s.id, s.uuid, u.id, u.uuid, u.role, u.disabled_at,
+        s.last_used_at, s.expires_at, s.ended_at
     from sessions s join users u on u.id = s.owner_id
 """
 _FIND_BY_COOKIE = Statement(f"{_PRESENCE} where s.token_hash = :token_hash", _presence)

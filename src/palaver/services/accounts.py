@@ -1,0 +1,173 @@
+"""Accounts: one's own, and everybody's for administrators."""
+
+from typing import Final
+
+from palaver.domain.accounts import AccountPolicy, login_key
+from palaver.domain.errors import DomainError, ErrorKind, Fault, InvalidInput, NotFound
+from palaver.domain.passwords import password_faults
+from palaver.domain.users import Actor, AuditAction, Role, User
+from palaver.kit.clock import Clock, system_clock
+from palaver.services.doorkeeper import Doorkeeper, Entry
+from palaver.services.registrations import ADMINISTRATOR
+from palaver.storage.database import Database, retrying
+from palaver.storage.tx import Tx
+
+LIST_LIMIT: Final = 1000
+LAST_ID: Final = 2**63 - 1
+
+
+class AccountService:
+    """Users, their passwords, roles and status."""
+
+    def __init__(
+        self,
+        db: Database,
+        *,
+        policy: AccountPolicy,
+        doorkeeper: Doorkeeper,
+        clock: Clock = system_clock,
+    ) -> None:
+        self.db = db
+        self.policy = policy
+        self.clock = clock
+        self.doorkeeper = doorkeeper
+
+    async def me(self, actor: Actor) -> User:
+        """Return the caller's account."""
+        async with self.db.read() as tx:
+            return await tx.users.get(actor.owner_id)
+
+    async def get(self, actor: Actor, id: int) -> User:
+        """Return anybody's account. For administrators. Raises `NotFound`."""
+        actor.require_admin()
+        async with self.db.read() as tx:
+            return await tx.users.get(id)
+
+    async def get_by_name(self, actor: Actor, name: str) -> User:
+        """Return the account with this user name or e-mail address. Raises `NotFound`.
+
+        For administrators.
+        """
+        actor.require_admin()
+        key = login_key(name)
+        async with self.db.read() as tx:
+            user = await tx.users.find_by_login(key) if key is not None else None
+        if user is None:
+            raise NotFound("user")
+        return user
+
+    async def update(
+        self, actor: Actor, id: int, *, role: Role | None = None, is_active: bool | None = None
+    ) -> User:
+        """Change what a user may do, or whether they may at all; None leaves it as it is.
+
+        Disabling ends all their sessions at once. For administrators, and for others than
+        themselves. Raises `NotFound`, `InvalidInput`, `DomainError` (`ADMIN_REQUIRED`).
+        """
+        actor.require_admin()
+        if id == actor.user_id:
+            field = "status" if role is None else "role"
+            raise InvalidInput.of(field, Fault.NOT_ALLOWED, "You cannot change your own account.")
+        async with self.db.transaction() as tx:
+            await _check_still_administrator(tx, actor)
+            user = await tx.users.lock(id)
+            if role is not None and role is not user.role:
+                user = await self._set_role(tx, actor, user, role)
+            if is_active is not None and is_active is not user.is_active:
+                user = await self._set_active(tx, actor, user, is_active=is_active)
+        return user
+
+    @retrying
+    async def change_password(
+        self, actor: Actor, *, current_password: str, new_password: str
+    ) -> User:
+        """Change one's own password, which ends all one's other sessions.
+
+        Raises `InvalidInput` (also for a wrong `current_password`), `DomainError`
+        (`LOGIN_THROTTLED`).
+        """
+        user = await self.me(actor)
+        self._check_password(user, new_password, field="new_password")
+        entry = await self._checked_again(actor, current_password)
+        password_hash = await self.doorkeeper.passwords.hash(new_password)
+        async with self.db.transaction() as tx:
+            user = await self.doorkeeper.admit(tx, entry)
+            at = self.clock()
+            await tx.users.set_password_hash(user.id, password_hash)
+            await tx.sessions.end_others(user.id, at=at, except_id=actor.session_id)
+            await self._note(tx, actor, AuditAction.PASSWORD_CHANGED, user)
+        return user
+
+    async def reset_password(self, actor: Actor, id: int, *, password: str) -> User:
+        """Give a user a new password, which ends all their sessions. For administrators.
+
+        Raises `NotFound`, `InvalidInput`.
+        """
+        user = await self.get(actor, id)
+        self._check_password(user, password, field="password")
+        password_hash = await self.doorkeeper.passwords.hash(password)
+        async with self.db.transaction() as tx:
+            await _check_still_administrator(tx, actor)
+            user = await tx.users.lock(id)
+            await tx.users.set_password_hash(id, password_hash)
+            await tx.sessions.end_others(id, at=self.clock(), except_id=actor.session_id)
+            await self._note(tx, actor, AuditAction.PASSWORD_RESET, user)
+        return user
+
+    async def list(
+        self, actor: Actor, *, before: int = LAST_ID, limit: int = LIST_LIMIT
+    ) -> list[User]:
+        """Return accounts with ids below `before`, newest first, at most 1000.
+
+        For administrators.
+        """
+        actor.require_admin()
+        async with self.db.read() as tx:
+            return await tx.users.list(before=before, limit=min(limit, LIST_LIMIT))
+
+    def _check_password(self, user: User, password: str, *, field: str) -> None:
+        policy = self.policy.password_policy
+        names = (user.username, user.email)
+        if faults := password_faults(password, names=names, policy=policy, field=field):
+            raise InvalidInput(faults)
+
+    async def _checked_again(self, actor: Actor, password: str) -> Entry:
+        try:
+            return await self.doorkeeper.check_again(actor, password)
+        except DomainError as error:
+            if error.kind is not ErrorKind.INVALID_CREDENTIALS:
+                raise
+            message = "This is not your password."
+            raise InvalidInput.of("current_password", Fault.NOT_ALLOWED, message) from None
+
+    async def _set_role(self, tx: Tx, actor: Actor, user: User, role: Role) -> User:
+        if role is Role.ADMIN:
+            await tx.facts.claim(ADMINISTRATOR, user.username)
+        await self._note(tx, actor, AuditAction.ROLE_CHANGED, user, to=role.value)
+        return await tx.users.set_role(user.id, role)
+
+    async def _set_active(self, tx: Tx, actor: Actor, user: User, *, is_active: bool) -> User:
+        at = self.clock()
+        if not is_active:
+            await tx.sessions.end_others(user.id, at=at)
+        status = "active" if is_active else "disabled"
+        await self._note(tx, actor, AuditAction.STATUS_CHANGED, user, to=status)
+        return await tx.users.set_disabled_at(user.id, None if is_active else at)
+
+    async def _note(
+        self, tx: Tx, actor: Actor, action: AuditAction, user: User, *, to: str | None = None
+    ) -> None:
+        await tx.audit.append(
+            action,
+            target=user.username if to is None else f"{user.username}: {to}",
+            actor_user_id=actor.user_id,
+            client=actor.client,
+            at=self.clock(),
+        )
+
+
+async def _check_still_administrator(tx: Tx, actor: Actor) -> None:
+    # Two who demote each other at the same time would leave nobody: the second one is refused.
+    if actor.user_id is not None and actor.user_id not in await tx.users.lock_administrators():
+        message = "Only an administrator may do this."
+        raise DomainError(message, kind=ErrorKind.ADMIN_REQUIRED)
