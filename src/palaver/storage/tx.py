@@ -6,9 +6,13 @@ from palaver.storage.conversations import ConversationStore
 from palaver.storage.facts import FactStore
 from palaver.storage.failures import FailureStore
 from palaver.storage.generations import GenerationStore
+from palaver.storage.idempotency import IdempotencyStore
 from palaver.storage.invites import InviteStore
+from palaver.storage.jobs import JobStore
 from palaver.storage.messages import MessageStore
+from palaver.storage.models import ModelStore
 from palaver.storage.origins import OriginStore
+from palaver.storage.search import SearchStore
 from palaver.storage.sessions import SessionStore
 from palaver.storage.usage import UsageStore
 from palaver.storage.users import UserStore
@@ -72,3 +76,23 @@ class Tx:
     @property
     def usage(self) -> UsageStore:
         return UsageStore(self.connection)
+
+    @property
+    def search(self) -> SearchStore:
+        """What changed since it was indexed, and what can be found."""
+        return SearchStore(self.connection)
+
+    @property
+    def models(self) -> ModelStore:
+        """The registry."""
+        return ModelStore(self.connection)
+
+    @property
+    def jobs(self) -> JobStore:
+        """Background work."""
+        return JobStore(self.connection)
+
+    @property
+    def idempotency(self) -> IdempotencyStore:
+        """Keys of requests that may come twice."""
+        return IdempotencyStore(self.connection)

@@ -1,0 +1,120 @@
+"""Search over one's own titles and messages, and the fold that keeps the index up with them."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from palaver.domain.errors import Fault, InvalidInput
+from palaver.domain.search import (
+    HITS_MAX,
+    PAGE_MAX,
+    SearchHit,
+    SearchKind,
+    SearchPage,
+    excerpt,
+)
+from palaver.domain.users import Actor
+from palaver.kit.words import QUERY_MAX_LENGTH, Query, words
+from palaver.storage.database import Database
+from palaver.storage.search import Entry, Found, Pending
+
+FOLD_MAX: Final = 100  # rows in one transaction: about 2 ms of the one writer of SQLite
+OWN_FOLDS_MAX: Final = 10  # before a search; only an import leaves more than that behind
+_LONG: Final = 50_000  # code points that are cut into words beside the loop, not on it
+
+
+class SearchService:
+    """Finds what one has written, and what was answered."""
+
+    def __init__(self, db: Database) -> None:
+        self.db = db
+
+    async def search(
+        self, actor: Actor, q: str, *, cursor: str | None = None, limit: int = PAGE_MAX
+    ) -> SearchPage:
+        """Return the best hits, 200 in all, at most 50 a page.
+
+        Every word of `q` must be in the title or the message; the last may be unfinished, words
+        between quotation marks stand beside each other. What was stored before the call is found.
+        Raises `InvalidInput` for a blank or too long `q`, and for a cursor that is none.
+        """
+        query = _parse(q)
+        offset = _parse_cursor(cursor)
+        size = min(limit, PAGE_MAX, HITS_MAX - offset)
+        if not query or size < 1:
+            return SearchPage([], None)
+        await self._fold_own(actor.owner_id)
+        async with self.db.read() as tx:
+            found = await tx.search.find(
+                query, owner_id=actor.owner_id, limit=size + 1, offset=offset
+            )
+        end = offset + size
+        has_more = len(found) > size and end < HITS_MAX
+        return SearchPage(
+            [_hit(row, query) for row in found[:size]], str(end) if has_more else None
+        )
+
+    async def fold(self, actor: Actor) -> int:
+        """Move what waits, of everybody, into the index; return how much it was. For jobs."""
+        actor.require_admin()
+        return await self._fold(owner_id=None)
+
+    async def _fold_own(self, owner_id: int) -> None:
+        for _ in range(OWN_FOLDS_MAX):
+            if await self._fold(owner_id=owner_id) < FOLD_MAX:
+                return
+
+    async def _fold(self, *, owner_id: int | None) -> int:
+        async with self.db.read() as tx:
+            pending = await tx.search.pending(owner_id=owner_id, limit=FOLD_MAX)
+        if not pending:
+            return 0
+        entries = await _entries(pending)
+        async with self.db.transaction() as tx:
+            # Another fold may have been first; whoever takes the last row of a ref has read a
+            # text at least as new as that row, so the index ends with the newest.
+            taken = await tx.search.claim(row.id for row in pending)
+            refs = {(row.kind, row.ref) for row in pending if row.id in taken}
+            await tx.search.put(entry for entry in entries if (entry.kind, entry.ref) in refs)
+        return len(pending)
+
+
+async def _entries(pending: Sequence[Pending]) -> Sequence[Entry]:
+    """Return one entry a ref, with the words of its text."""
+    entries = {}
+    for row in pending:
+        place = (row.kind, row.ref)
+        if place not in entries:
+            text = row.text or ""
+            found = words(text) if len(text) < _LONG else await asyncio.to_thread(words, text)
+            entries[place] = Entry(row.owner_id, row.kind, row.ref, found)
+    return list(entries.values())
+
+
+def _parse(q: str) -> Query:
+    if not q.strip():
+        raise InvalidInput.of("q", Fault.BLANK, "Say what to look for.", place="query", limit=1)
+    if len(q) > QUERY_MAX_LENGTH:
+        message = f"At most {QUERY_MAX_LENGTH} characters can be looked for."
+        raise InvalidInput.of("q", Fault.TOO_LONG, message, place="query", limit=QUERY_MAX_LENGTH)
+    return Query(q)
+
+
+def _parse_cursor(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= 4):
+        message = "This is not a cursor of this list."
+        raise InvalidInput.of("cursor", Fault.WRONG_FORMAT, message, place="query")
+    return int(cursor)
+
+
+def _hit(row: Found, query: Query) -> SearchHit:
+    return SearchHit(
+        kind=SearchKind(row.kind),
+        conversation_uuid=row.conversation_uuid,
+        title=row.title,
+        message_uuid=row.message_uuid,
+        excerpt=excerpt(row.text, query),
+        created_at=row.created_at,
+    )

@@ -1,0 +1,241 @@
+"""Full text: one index for all kinds, per engine, behind one tokenizer (`kit.words`).
+
+Whoever changes a text enqueues its ref in the same transaction. A fold moves many at once into the
+index, and reads each text as it is then; so it does not matter who folds, how often, or when.
+
+Every indexed word begins with its owner (`17_hello`): the postings of one word are one user's, a
+common word or a short prefix costs what that user has written, and no rank tells about others.
+SQLite keeps the kind in the high bits of the row id, so that one kind is one range, newest last.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from palaver.domain.search import SearchKind
+from palaver.kit.words import Phrase, Query
+from palaver.storage.connection import Connection
+from palaver.storage.statements import Engine, Statement
+
+TEXT_MAX: Final = 400_000  # code points of one text that are indexed
+CANDIDATES_MAX: Final = 2_000  # hits of a kind that are ranked, newest first
+_VECTOR_MAX_BYTES: Final = 900_000  # PostgreSQL refuses a tsvector of 1 MiB
+_POSITIONS_MAX: Final = 255  # of one word in a tsvector
+_REF_BITS: Final = 48
+
+
+class Pending(msgspec.Struct, frozen=True, gc=False):
+    """Something that changed since it was indexed; `text` is None where nothing is shown."""
+
+    id: int
+    owner_id: int
+    kind: int
+    ref: int
+    text: str | None
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """The words of one ref, in order; none takes it out of the index."""
+
+    owner_id: int
+    kind: int
+    ref: int
+    words: Sequence[str]
+
+
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """A title or a message that matches, best first."""
+
+    kind: int
+    conversation_uuid: str
+    title: str | None
+    message_uuid: str | None
+    created_at: int
+    text: str
+
+
+def _id(id: int) -> int:
+    return id
+
+
+_ENQUEUE: Final[Statement[None]] = Statement(
+    "insert into search_pending (owner_id, kind, ref) values (:owner_id, :kind, :ref)"
+)
+_SHOWN_MESSAGE: Final = "m.deleted_at is null and m.is_hidden = 0 and c.deleted_at is null"
+_TEXT: Final = f"""case p.kind
+    when {SearchKind.TITLE:d} then (
+        select c.title from conversations c where c.id = p.ref and c.deleted_at is null)
+    when {SearchKind.MESSAGE:d} then (
+        select substr(m.text, 1, {TEXT_MAX})
+        from messages m join conversations c on c.id = m.conversation_id
+        where m.id = p.ref and {_SHOWN_MESSAGE})
+    end"""
+_PENDING: Final = Statement(
+    f"""select p.id, p.owner_id, p.kind, p.ref, {_TEXT}
+    from search_pending p order by p.id limit :limit""",
+    Pending,
+)
+_PENDING_OF: Final = Statement(
+    f"""select p.id, p.owner_id, p.kind, p.ref, {_TEXT}
+    from search_pending p where p.owner_id = :owner_id order by p.id limit :limit""",
+    Pending,
+)
+_CLAIM: Final = Statement(
+    row=_id,
+    sqlite="""delete from search_pending where id in (select value from json_each(:ids))
+        returning id""",
+    # Locked in one order: two folds of the same rows wait for each other, and never crosswise.
+    postgresql="""delete from search_pending where id in (
+            select id from search_pending where id in (
+                select value::bigint from json_array_elements_text(cast(:ids as json)))
+            order by id for update)
+        returning id""",
+)
+_PUT: Final[Statement[None]] = Statement(
+    sqlite=f"""insert or replace into search_index (rowid, words)
+        values (:kind << {_REF_BITS} | :ref, :words)""",
+    postgresql="""insert into search_index (kind, ref, words)
+        values (:kind, :ref, cast(:words as text)::tsvector)
+        on conflict (kind, ref) do update set words = excluded.words""",
+)
+_REMOVE: Final[Statement[None]] = Statement(
+    sqlite=f"delete from search_index where rowid = :kind << {_REF_BITS} | :ref",
+    postgresql="delete from search_index where kind = :kind and ref = :ref",
+)
+
+
+def _candidates(kind: SearchKind, engine: Engine) -> str:
+    """Select ref and score (the lowest is the best) of the newest matches of a kind."""
+    if engine is Engine.SQLITE:
+        first = kind << _REF_BITS
+        return f"""select rowid - {first} as ref, bm25(search_index) as score from search_index
+            where search_index match :match
+            and rowid between {first} and {first + (1 << _REF_BITS) - 1}
+            order by rowid desc limit {CANDIDATES_MAX}"""
+    # Ranked outside, else every match is ranked before the limit.
+    return f"""select ref, -ts_rank(words, cast(:match as text)::tsquery, 1) as score from (
+            select ref, words from search_index
+            where words @@ cast(:match as text)::tsquery and kind = {kind:d}
+            order by ref desc limit {CANDIDATES_MAX}) newest"""
+
+
+def _find(engine: Engine) -> str:
+    return f"""
+        select kind, uuid, title, message_uuid, created_at, case
+            when kind = {SearchKind.TITLE:d} then title
+            else (select text from messages where id = hits.ref) end
+        from (
+            select * from (
+                select {SearchKind.TITLE:d} as kind, c.uuid, c.title, null as message_uuid,
+                    c.created_at, t.ref, t.score
+                from ({_candidates(SearchKind.TITLE, engine)}) t
+                join conversations c on c.id = t.ref
+                where c.owner_id = :owner_id and c.deleted_at is null
+                union all
+                select {SearchKind.MESSAGE:d} as kind, c.uuid, c.title, m.uuid as message_uuid,
+                    m.created_at, t.ref, t.score
+                from ({_candidates(SearchKind.MESSAGE, engine)}) t
+                join messages m on m.id = t.ref
+                join conversations c on c.id = m.conversation_id
+                where c.owner_id = :owner_id and {_SHOWN_MESSAGE}
+            ) shown
+            order by score, created_at desc, ref desc limit :limit offset :offset
+        ) hits
+        order by score, created_at desc, ref desc"""
+
+
+_FIND: Final = Statement(
+    row=Found, sqlite=_find(Engine.SQLITE), postgresql=_find(Engine.POSTGRESQL), slow=True
+)
+
+
+class SearchStore:
+    """`search_pending` and `search_index`: what changed, and what can be found."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def enqueue(self, *, owner_id: int, kind: SearchKind, ref: int) -> None:
+        """Say that the text behind `ref` changed, appeared or is gone."""
+        await self._connection.run(_ENQUEUE, owner_id=owner_id, kind=int(kind), ref=ref)
+
+    async def pending(self, *, owner_id: int | None, limit: int) -> list[Pending]:
+        """Return what waits to be folded, oldest first, with its text of now."""
+        if owner_id is None:
+            return await self._connection.all(_PENDING, limit=limit)
+        return await self._connection.all(_PENDING_OF, owner_id=owner_id, limit=limit)
+
+    async def claim(self, ids: Iterable[int]) -> set[int]:
+        """Take pending rows for this fold; return those that nobody else had taken."""
+        listed = msgspec.json.encode(list(ids)).decode()
+        return set(await self._connection.all(_CLAIM, ids=listed))
+
+    async def put(self, entries: Iterable[Entry]) -> None:
+        """Put the words of each entry in the place of what its ref had."""
+        render = _document if self._connection.engine is Engine.SQLITE else _vector
+        gone = []
+        rows = []
+        for entry in entries:
+            place = {"kind": entry.kind, "ref": entry.ref}
+            if entry.words:
+                rows.append({**place, "words": render(entry.owner_id, entry.words)})
+            else:
+                gone.append(place)
+        if gone:
+            await self._connection.many(_REMOVE, gone)
+        if rows:
+            await self._connection.many(_PUT, rows)
+
+    async def remove(self, kind: SearchKind, refs: Iterable[int]) -> None:
+        """Take refs out of the index."""
+        await self._connection.many(_REMOVE, [{"kind": int(kind), "ref": ref} for ref in refs])
+
+    async def find(
+        self, query: Query, *, owner_id: int, limit: int, offset: int = 0
+    ) -> list[Found]:
+        """Return the owner's titles and shown messages that hold every phrase, best first."""
+        render = _fts5 if self._connection.engine is Engine.SQLITE else _tsquery
+        match = render(owner_id, query.phrases)
+        return await self._connection.all(
+            _FIND, match=match, owner_id=owner_id, limit=limit, offset=offset
+        )
+
+
+def _document(owner_id: int, words: Sequence[str]) -> str:
+    """Return the words as FTS5 takes them: it splits at spaces alone."""
+    return f"{owner_id}_" + f" {owner_id}_".join(words)
+
+
+def _vector(owner_id: int, words: Sequence[str]) -> str:
+    """Return the words as a tsvector literal, with their positions."""
+    places: dict[str, list[str]] = {}
+    size = 0
+    for position, word in enumerate(words, 1):
+        known = places.get(word)
+        if known is None:
+            size += len(word.encode()) + 24  # the owner, the positions' head, padding
+            if size > _VECTOR_MAX_BYTES:
+                break
+            places[word] = [str(position)]
+        elif len(known) < _POSITIONS_MAX:
+            size += 2
+            known.append(str(position))
+    return " ".join(f"{owner_id}_{word}:{','.join(at)}" for word, at in places.items())
+
+
+def _fts5(owner_id: int, phrases: Sequence[Phrase]) -> str:
+    """Return the query for FTS5; each phrase is quoted, and words hold no quotation mark."""
+    return " ".join(
+        f'"{_document(owner_id, phrase.words)}"{"*" if phrase.is_prefix else ""}'
+        for phrase in phrases
+    )
+
+
+def _tsquery(owner_id: int, phrases: Sequence[Phrase]) -> str:
+    """Return the query for PostgreSQL: phrases joined by `&`, their words by `<->`."""
+    return " & ".join(
+        " <-> ".join(f"'{owner_id}_{word}'" for word in phrase.words)
+        + (":*" if phrase.is_prefix else "")
+        for phrase in phrases
+    )
