@@ -23,7 +23,7 @@ class DatabaseError(Exception):
 
 
 class StatementFailed(DatabaseError):
-    """The engine refused a statement; the whole transaction is rolled back. `__cause__` says why."""
+    """The engine refused a statement (`__cause__` says why); all of the block is rolled back."""
 
 
 class CommitFailed(DatabaseError):

@@ -10,7 +10,7 @@ the statement is imported. Where the engines differ by a word, a macro stands in
 
 import enum
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
 R = TypeVar("R")
@@ -68,7 +68,7 @@ class Statement(Generic[R]):
         self.postgresql = _compile(postgresql or sql, Engine.POSTGRESQL, names)
         self.names: tuple[str, ...] = tuple(names)
 
-    def values(self, given: dict[str, Any]) -> tuple[Any, ...]:
+    def values(self, given: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return the values in the order of their places; raises `KeyError` for a missing one."""
         return tuple([given[name] for name in self.names])
 

@@ -1,1 +1,11 @@
 """Numbered, frozen steps from one schema to the next."""
+
+from collections.abc import Callable
+from typing import Final
+
+from palaver.storage.migrations import m0001_initial
+
+STEPS: Final[tuple[tuple[str, Callable[[str], list[str]]], ...]] = (
+    ("initial", m0001_initial.statements),
+)
+"""Name and statements of each step, in order; the first has number 1. Only ever appended to."""
