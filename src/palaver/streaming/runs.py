@@ -131,7 +131,7 @@ class Runs:
         self,
         generation_id: int,
         *,
-        worker: int,
+        worker: int | None,
         attempt: int = 1,
         already: Sequence[Segment] = (),
     ) -> Run:
@@ -140,7 +140,7 @@ class Runs:
         `already` is what the log holds of it (`logged`). Raises `Lost` when that worker is dead by
         now: leave the generation alone, it has a new owner or will be claimed again.
         """
-        if worker != self.worker or worker == 0:
+        if not worker or worker != self.worker:
             raise Lost("the worker that started the run was declared dead")
         if generation_id in self._runs:
             raise ValueError(f"generation {generation_id} is already open")
