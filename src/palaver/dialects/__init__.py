@@ -1,1 +1,10 @@
-"""One folder per wire contract."""
+"""The wire contracts, each a folder that knows none of the others."""
+
+from typing import Final
+
+from palaver.dialects.companion import DIALECT as COMPANION
+from palaver.dialects.native import DIALECT as NATIVE
+from palaver.dialects.streaming import DIALECT as STREAMING
+from palaver.web.endpoint import Dialect
+
+DIALECTS: Final[tuple[Dialect, ...]] = (STREAMING, COMPANION, NATIVE)

@@ -4,6 +4,7 @@ A run belongs to us, not to the request that started it: a reader may leave and 
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine, Sequence
 from contextlib import aclosing
@@ -136,7 +137,7 @@ class Driver:
     def _start(self, live: Live, work: Coroutine[Any, Any, None]) -> None:
         id = live.generation.id
         self._live[id] = live
-        live.task = self._tasks.start(work, name=f"generation {id}")
+        live.task = self._tasks.start(_unless_lost(work), name=f"generation {id}")
         live.task.add_done_callback(lambda _: self._live.pop(id, None))
 
     async def _resume(self, live: Live) -> None:
@@ -250,6 +251,12 @@ class Driver:
 UNSTORABLE: Final = Failed(
     ErrorKind.PROVIDER_FAILED.name, "The provider sent text that cannot be stored."
 )
+
+
+async def _unless_lost(work: Coroutine[Any, Any, None]) -> None:
+    """Drive a run until it ends, or belongs to another worker: then there is nothing left to do."""
+    with contextlib.suppress(Lost):
+        await work
 
 
 def _failed(error: DomainError) -> Failed:

@@ -26,3 +26,7 @@ class FactStore:
     async def claim(self, name: str, value: str) -> bool:
         """State a fact; False when somebody did before. Of parallel claims one succeeds."""
         return await self.connection.one(_CLAIM, name=name, value=value) is not None
+
+    async def ping(self) -> None:
+        """Read something, to see whether the database answers."""
+        await self.connection.one(_FIND, name="")

@@ -1,0 +1,149 @@
+"""`palaver doctor`: what is configured, which providers answer, what is wrong, what to do."""
+
+import argparse
+import asyncio
+import os
+import socket
+import stat
+import sys
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from palaver import __version__
+from palaver.commands.trouble import EXPECTED, sentence_of
+from palaver.config import Settings, load
+from palaver.domain.providers import ProviderSettings
+from palaver.domain.users import SYSTEM
+from palaver.main import account_policy
+from palaver.providers import build as build_provider
+from palaver.services import identity
+from palaver.storage.database import Database, open_database
+from palaver.storage.migrate import check, schema_version
+from palaver.storage.statements import Engine
+
+PROVIDER_SECONDS = 5.0
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One line of the report; `is_wrong` makes the command fail."""
+
+    text: str
+    is_wrong: bool = False
+
+
+async def doctor(_: argparse.Namespace) -> int:
+    """Look at everything in turn, and print a line for each as it is known."""
+    wrong = 0
+    settings = load()
+    async for finding in findings(settings):
+        print(f"{'✗' if finding.is_wrong else '✓'} {finding.text}", flush=True)
+        wrong += finding.is_wrong
+    print("Nothing is wrong." if not wrong else f"{wrong} to mend.")
+    return 1 if wrong else 0
+
+
+async def findings(settings: Settings) -> AsyncIterator[Finding]:
+    """Yield what there is to say about an installation."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding(f"Palaver {__version__} on Python {version}; settings read.")
+    for note in settings.notes:
+        yield Finding(note)
+    yield _data_directory(settings)
+    yield _address(settings)
+    async for finding in _database(settings):
+        yield finding
+    for finding in await asyncio.gather(*map(_provider, settings.providers)):
+        yield finding
+
+
+def _data_directory(settings: Settings) -> Finding:
+    path = settings.data_dir.absolute()
+    if not path.exists():
+        return Finding(f"Data directory {path}: not there yet, made at the first start.")
+    if not os.access(path, os.W_OK):
+        return Finding(f"Data directory {path}: cannot be written by this user.", is_wrong=True)
+    loose = [
+        name
+        for name in ("secret_key", "bootstrap_token")
+        if (path / name).exists() and stat.S_IMODE((path / name).stat().st_mode) & 0o077
+    ]
+    if loose:
+        sentence = f"Data directory {path}: others can read {', '.join(loose)}; chmod 600 them."
+        return Finding(sentence, is_wrong=True)
+    return Finding(f"Data directory {path}.")
+
+
+def _address(settings: Settings) -> Finding:
+    where = f"{settings.host}:{settings.port}"
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            return Finding(f"Address {where}: {error.strerror} (is Palaver running already?).")
+    return Finding(f"Address {where}: free.")
+
+
+async def _database(settings: Settings) -> AsyncIterator[Finding]:
+    if settings.database_url is None and not (settings.data_dir / "palaver.db").exists():
+        yield Finding("Database: SQLite, made at the first start.")
+        return
+    try:
+        db = await open_database(settings.database)
+    except EXPECTED as error:
+        yield Finding(f"Database: {sentence_of(error)}", is_wrong=True)
+        return
+    try:
+        async for finding in _opened(db, settings):
+            yield finding
+    except EXPECTED as error:
+        yield Finding(f"Database: {sentence_of(error)}", is_wrong=True)
+    finally:
+        await db.close()
+
+
+async def _opened(db: Database, settings: Settings) -> AsyncIterator[Finding]:
+    name = "SQLite" if db.engine is Engine.SQLITE else "PostgreSQL"
+    version = await schema_version(db)
+    if version == 0:
+        yield Finding(f"Database: {name}, empty; its tables are made at the first start.")
+        return
+    await check(db)
+    yield Finding(f"Database: {name}, schema {version}.")
+    people = identity.build(db, account_policy(settings))
+    try:
+        if await people.registrations.has_administrator(SYSTEM):
+            yield Finding(
+                f"Accounts: there is an administrator; sign-up is {settings.registration}."
+            )
+        else:
+            yield Finding(
+                "Accounts: no administrator yet; `palaver serve` prints the link that makes one."
+            )
+    finally:
+        people.passwords.close()
+
+
+async def _provider(given: ProviderSettings) -> Finding:
+    label = f"Provider {given.id}" + (f" ({given.base_url})" if given.base_url else "")
+    try:
+        provider = build_provider(given)
+        try:
+            async with asyncio.timeout(PROVIDER_SECONDS):
+                models = await provider.list_models()
+        finally:
+            await provider.close()
+    except TimeoutError:
+        return _silent(given, f"{label}: no answer within {PROVIDER_SECONDS:g} seconds.")
+    except EXPECTED as error:
+        return _silent(given, f"{label}: {sentence_of(error)}")
+    return Finding(f"{label}: answers, {len(models)} model{'s' if len(models) != 1 else ''}.")
+
+
+def _silent(given: ProviderSettings, sentence: str) -> Finding:
+    """Word an absence: that a local server does not run is no fault unless it was asked for."""
+    if given.is_local:
+        return Finding(f"{sentence} Not running; start it if you want its models.")
+    return Finding(sentence, is_wrong=True)

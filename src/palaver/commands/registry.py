@@ -1,0 +1,19 @@
+"""Which function runs which command."""
+
+import argparse
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from palaver.commands.doctor import doctor
+from palaver.commands.migrate import migrate
+from palaver.commands.routes import routes
+from palaver.commands.serve import serve
+from palaver.commands.user import user
+
+COMMANDS: Final[dict[str, Callable[[argparse.Namespace], Awaitable[int]]]] = {
+    "doctor": doctor,
+    "migrate": migrate,
+    "routes": routes,
+    "serve": serve,
+    "user": user,
+}

@@ -1,0 +1,18 @@
+"""What may go wrong with a command, in one sentence for a person."""
+
+from typing import Final
+
+from palaver.config import ConfigError
+from palaver.domain.errors import DomainError
+from palaver.storage.database import DatabaseError
+
+EXPECTED: Final = (ConfigError, DomainError, DatabaseError, OSError)
+
+
+def sentence_of(error: Exception) -> str:
+    """Return the error as a sentence."""
+    if isinstance(error, DomainError):
+        return error.message
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}{f': {error.filename}' if error.filename else ''}."
+    return str(error)

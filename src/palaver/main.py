@@ -1,0 +1,175 @@
+"""The composition root: the only module that knows every other, and how they fit together."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from palaver import __version__
+from palaver.config import Settings, bootstrap_token, secret_key
+from palaver.dialects import DIALECTS
+from palaver.domain.accounts import AccountPolicy, RegistrationMode
+from palaver.domain.passwords import PasswordPolicy
+from palaver.domain.providers import Provider
+from palaver.domain.users import SYSTEM
+from palaver.jobs import build as build_jobs
+from palaver.kit.clock import Clock, system_clock
+from palaver.providers import build as build_provider
+from palaver.services import identity
+from palaver.services.conversations import ConversationService
+from palaver.services.driver import Driver
+from palaver.services.generations import GenerationService
+from palaver.services.health import HealthService
+from palaver.services.idempotency import IdempotencyService
+from palaver.services.models import ModelService
+from palaver.services.search import SearchService
+from palaver.services.services import Services
+from palaver.storage.database import Database, open_database
+from palaver.storage.log import DatabaseLog
+from palaver.storage.migrate import migrate
+from palaver.storage.statements import Engine
+from palaver.streaming.runs import Runs
+from palaver.ui import PAGES
+from palaver.web.app import Application
+from palaver.web.server import serve as serve_http
+from palaver.web.settings import WebSettings
+
+DRAIN_SECONDS: Final = 5.0
+"""How long running answers may take to end when the server stops; the rest is handed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What runs in one process, put together."""
+
+    settings: Settings
+    db: Database
+    runs: Runs
+    services: Services
+    app: ASGIApp
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    settings: Settings,
+    *,
+    clock: Clock = system_clock,
+    providers: dict[str, Provider] | None = None,
+) -> AsyncIterator[House]:
+    """Open the database, bring it up to date, and start what runs in the background.
+
+    On the way out running answers are handed over, and everything is closed. Raises
+    `ConfigError`, `DatabaseError`.
+    """
+    policy = account_policy(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        db = await open_database(settings.database)
+        stack.push_async_callback(db.close)
+        await migrate(db)
+        if providers is None:
+            providers = {given.id: build_provider(given) for given in settings.providers}
+        for provider in providers.values():
+            stack.push_async_callback(provider.close)
+        models = ModelService(
+            db,
+            providers,
+            clock=clock,
+            default_model=settings.default_model,
+            new_models_hidden=settings.new_models == "hidden",
+        )
+        stack.push_async_callback(models.close)
+        runs = Runs(DatabaseLog(db), clock=clock, is_alone=db.engine is Engine.SQLITE)
+        driver = Driver(db, runs, models, clock=clock)
+        runs.on_claim = driver.take_over
+        people = identity.build(db, policy, clock=clock)
+        stack.callback(people.passwords.close)
+        services = Services(
+            accounts=people.accounts,
+            audit=people.audit,
+            conversations=ConversationService(db, driver, clock=clock),
+            generations=GenerationService(
+                db, driver, models, clock=clock, max_answer_tokens=settings.max_answer_tokens
+            ),
+            health=HealthService(db),
+            idempotency=IdempotencyService(db, clock=clock),
+            invites=people.invites,
+            models=models,
+            registrations=people.registrations,
+            search=SearchService(db),
+            sessions=people.sessions,
+        )
+        await runs.start()
+        stack.push_async_callback(runs.close)
+        jobs = build_jobs(services, db, clock=clock)
+        jobs.start()
+        stack.push_async_callback(jobs.close)
+        yield House(settings, db, runs, services, application(settings, services))
+
+
+def application(settings: Settings, services: Services) -> ASGIApp:
+    """Return what answers HTTP: every contract behind one matcher."""
+    app: ASGIApp = Application(
+        DIALECTS,
+        services,
+        WebSettings(
+            public_url=settings.public_url,
+            cookies_cross_site=settings.cookies_cross_site,
+            allowed_origins=settings.cors_origins,
+            session_lifetime_seconds=settings.session_lifetime_seconds,
+            version=__version__,
+        ),
+        fallback=PAGES,
+    )
+    if settings.cors_origins:
+        app = CORSMiddleware(
+            app,
+            allow_origins=list(settings.cors_origins),
+            allow_credentials=True,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "retry-after"],
+        )
+    return app
+
+
+def account_policy(settings: Settings) -> AccountPolicy:
+    """Return what the settings say about accounts; makes the secrets that are kept."""
+    return AccountPolicy(
+        secret_key=secret_key(settings),
+        registration=RegistrationMode(settings.registration),
+        password_policy=PasswordPolicy(settings.password_policy),
+        session_lifetime_seconds=settings.session_lifetime_seconds,
+        attempts_per_minute=settings.login_attempts_per_minute,
+        bootstrap_token=bootstrap_token(settings) or "",
+    )
+
+
+async def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
+    """Serve until told to stop; `say` gets the lines that a person should see.
+
+    Raises `ConfigError`, `DatabaseError`, `OSError` (the address cannot be had).
+    """
+    async with opened(settings) as house:
+        token = bootstrap_token(settings)
+        is_new = not await house.services.registrations.has_administrator(SYSTEM)
+
+        def on_ready(address: str) -> None:
+            say(f"Palaver {__version__} serves {settings.public_url or address}")
+            if is_new and token:
+                say("There is no administrator yet. Set one up, once, at")
+                say(f"  {settings.public_url or address}/app/setup?token={token}")
+
+        async def before_stop() -> None:
+            await house.runs.drain(grace_seconds=DRAIN_SECONDS)
+
+        await serve_http(
+            house.app,
+            host=settings.host,
+            port=settings.port,
+            trusted_proxies=settings.trusted_proxies,
+            on_ready=on_ready,
+            before_stop=before_stop,
+        )

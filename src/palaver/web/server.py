@@ -1,0 +1,93 @@
+"""The HTTP server: uvicorn, with the signals and the order of stopping in our own hands."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+STREAMS_END_SECONDS: Final = 5
+"""How long answers that are being written may take to end once the server stops."""
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals alone: uvicorn would wait for open streams before it tells us anything."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    trusted_proxies: tuple[str, ...],
+    on_ready: Callable[[str], None],
+    before_stop: Callable[[], Awaitable[None]],
+) -> None:
+    """Serve until SIGTERM or SIGINT; a second one stops without waiting.
+
+    `on_ready` gets the address; `before_stop` ends what streams before connections are closed.
+    Raises `OSError` when the address cannot be had.
+    """
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        loop="none",
+        http="httptools",
+        ws="none",
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=STREAMS_END_SECONDS,
+        backlog=2048,
+    )
+    server = _Server(config)
+    listener = _listen(host, port)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            server.force_exit = True
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(server.serve(sockets=[listener]))
+        stopping = group.create_task(stop.wait())
+        on_ready(_address(listener))
+        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        await before_stop()
+        server.should_exit = True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)  # the standard library's face
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    if host in {"0.0.0.0", "::"}:  # noqa: S104  # compared, not bound
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
