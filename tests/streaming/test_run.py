@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from palaver.domain.events import Canceled, EventKind, Failed, ReasoningDelta, Status, TextDelta
-from palaver.domain.log import Refused
+from palaver.domain.log import Claimed, Refused
 from palaver.streaming.run import ANSWER_MAX_BYTES, ROOM_BYTES, CancelRequested, Lost
 from palaver.streaming.runs import Runs
 from tests.fakes.logs import MemoryLog
@@ -300,10 +300,9 @@ async def test_a_run_that_was_given_up_is_taken_over_again(runs: Runs, log: Memo
     say(run, "half")
     assert await follower.next()
     run.leave()
-    assert await follower.next() == []
-    claims = []
+    claims: list[Claimed] = []
 
-    async def on_claim(claimed: object) -> None:
+    async def on_claim(claimed: Claimed) -> None:
         claims.append(claimed)
 
     runs.on_claim = on_claim
@@ -311,4 +310,18 @@ async def test_a_run_that_was_given_up_is_taken_over_again(runs: Runs, log: Memo
     assert log.generations[1].state == "running"  # once is not enough: it may be opened just now
     await runs._watch.sweep()
     await until(lambda: claims)
-    assert log.generations[1].attempt == 2
+    again = runs.open(1, worker=runs.worker, attempt=2, already=await runs.logged(1))
+    say(again, ", whole")
+    await finish(again, log)
+    assert text(await read_all(follower)) == ", whole"
+
+
+async def test_who_follows_a_run_that_ended_under_another_attempt_sees_its_end(
+    runs: Runs, log: MemoryLog
+) -> None:
+    run = start(runs, log)
+    follower = await runs.follow(1)
+    log.append(1, await run.seal(DONE))  # the commit landed, and its answer was lost
+    log.generations[1].state = "completed"
+    run.leave()
+    assert (await read_all(follower))[-1].kind is EventKind.FINISHED

@@ -36,7 +36,10 @@ class Keeper(Protocol):
         """Note that the run has something to flush."""
 
     def ended(self, run: "Run") -> None:
-        """Note that the run is over, for this worker at least."""
+        """Note that the run is over."""
+
+    def left(self, run: "Run") -> None:
+        """Note that the run is over for its owner, and goes on elsewhere, or will."""
 
 
 class Run:
@@ -179,10 +182,12 @@ class Run:
             self._keeper.ended(self)
 
     def leave(self) -> None:
-        """Give the run up unfinished: its streams end, and some worker takes it over in a while."""
+        """Give the run up: it has ended under another attempt, or some worker takes it over soon.
+
+        Its followers go on with what the log gets.
+        """
         self.lose(Lost("given up"))
-        self.channel.cut()
-        self._keeper.ended(self)
+        self._keeper.left(self)
 
     # The whole output, what is sealed or still unlogged included
 

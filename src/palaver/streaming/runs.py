@@ -209,6 +209,12 @@ class Runs:
         if not self._runs and self._empty is not None and not self._empty.done():
             self._empty.set_result(None)
 
+    def left(self, run: Run) -> None:
+        """Note that a run was given up, and go on with its log for those who follow it."""
+        if self._runs.get(run.generation_id) is run:
+            self.ended(run)
+            self._tailer.adopt(run.channel)
+
     def claimed(self, claimed: Claimed) -> None:
         """Hand a run that was taken over to the service; what it leaves is swept up later."""
         if self.on_claim is not None:
