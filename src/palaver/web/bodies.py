@@ -1,9 +1,11 @@
 """Request bodies: read within bounds, decoded strictly, and every wrong field named at once."""
 
+import enum
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import Annotated, Any, Final, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -109,52 +111,97 @@ def _faults_of(value: Any, shape: Any) -> list[FieldFault]:
     """Try every field alone, since the decoder stops at the first wrong one."""
     if not isinstance(value, dict):
         return [FieldFault(("body",), Fault.WRONG_TYPE, "Send a JSON object.", "object")]
-    faults: list[FieldFault] = []
-    for field in msgspec.structs.fields(shape):
-        name = field.encode_name
-        if name in value:
-            faults += explain(value[name], field.type, ("body", name))
-        elif field.required:
-            faults.append(FieldFault(("body", name), Fault.MISSING, "This field is required."))
-    return faults or [*_nul_faults(value)]
+    return _field_faults(value, shape, ("body",)) or [*_nul_faults(value)]
 
 
 def explain(
     value: Any, type_: Any, path: tuple[str | int, ...], *, strict: bool = True
 ) -> list[FieldFault]:
-    """Return what is wrong with one value, as far as the decoder sees; empty = nothing."""
+    """Return everything that is wrong with one value; empty = nothing.
+
+    Objects and lists are gone through piece by piece, since the decoder stops at the first fault.
+    """
     try:
         msgspec.convert(value, type_, strict=strict)
     except msgspec.ValidationError as error:
-        return [_fault(str(error), value, path)]
+        return _inner_faults(value, type_, path) or [_fault(str(error), value, type_, path)]
     return []
 
 
-def _fault(reason: str, value: Any, path: tuple[str | int, ...]) -> FieldFault:
+def _inner_faults(value: Any, type_: Any, path: tuple[str | int, ...]) -> list[FieldFault]:
+    for kind in _alternatives(type_):
+        if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+            return _field_faults(value, kind, path)
+        if isinstance(value, list) and get_origin(kind) in {list, tuple}:
+            item = get_args(kind)[0]
+            return [fault for i, v in enumerate(value) for fault in explain(v, item, (*path, i))]
+    return []
+
+
+def _field_faults(value: Any, shape: Any, path: tuple[str | int, ...]) -> list[FieldFault]:
+    faults: list[FieldFault] = []
+    for field in msgspec.structs.fields(shape):
+        name = field.encode_name
+        if name in value:
+            faults += explain(value[name], field.type, (*path, name))
+        elif field.required:
+            faults.append(FieldFault((*path, name), Fault.MISSING, "This field is required."))
+    return faults
+
+
+def _alternatives(type_: Any) -> Iterator[Any]:
+    """Yield the types that a type may be: the members of a union, without what annotates them."""
+    origin = get_origin(type_)
+    if origin is Annotated:
+        yield from _alternatives(type_.__origin__)
+    elif origin is Union or origin is UnionType:
+        for member in get_args(type_):
+            yield from _alternatives(member)
+    else:
+        yield type_
+
+
+def _fault(reason: str, value: Any, type_: Any, path: tuple[str | int, ...]) -> FieldFault:
     if (at := _AT.search(reason)) is not None:
         reason = reason[: at.start()]
         for name, index in _STEP.findall(at[1]):
             path += (name if name else int(index) if index.isdigit() else "item",)
+    expected = found[1] if (found := _EXPECTED.search(reason)) is not None else ""
     if (missing := _MISSING.search(reason)) is not None:
         return FieldFault((*path, missing[1]), Fault.MISSING, "This field is required.")
     if (length := _LENGTH.search(reason)) is not None:
-        limit = int(length[2])
-        if length[1] == ">=":
-            if limit == 1:
-                return FieldFault(path, Fault.BLANK, "This field may not be blank.", limit=1)
-            return FieldFault(path, Fault.TOO_SHORT, f"Use at least {limit}.", limit=limit)
-        return FieldFault(path, Fault.TOO_LONG, f"Use at most {limit}.", limit=limit)
+        return _length_fault(length[1], int(length[2]), expected, path)
     if (bound := _RANGE.search(reason)) is not None:
-        limit_ = float(bound[2]) if "." in bound[2] else int(bound[2])
+        limit = float(bound[2]) if "." in bound[2] else int(bound[2])
         fault = Fault.TOO_SMALL if bound[1].startswith(">") else Fault.TOO_LARGE
         word = "least" if fault is Fault.TOO_SMALL else "most"
-        return FieldFault(path, fault, f"This must be at {word} {limit_}.", limit=limit_)
+        return FieldFault(path, fault, f"This must be at {word} {limit}.", expected, limit)
     if reason.startswith("Invalid enum value"):
-        return FieldFault(path, Fault.NOT_ALLOWED, f"{reason}.")
-    expected = found[1] if (found := _EXPECTED.search(reason)) is not None else ""
-    if value is None and len(path) <= 2:
+        return FieldFault(path, Fault.NOT_ALLOWED, f"{reason}.", _permitted(type_))
+    if reason == "Invalid UUID":
+        return FieldFault(path, Fault.WRONG_FORMAT, "This is not a UUID.", "uuid")
+    if value is None:
         return FieldFault(path, Fault.NULL, "This field may not be null.", expected)
     return FieldFault(path, Fault.WRONG_TYPE, f"{reason}.", expected)
+
+
+def _length_fault(sign: str, limit: int, expected: str, path: tuple[str | int, ...]) -> FieldFault:
+    if sign == "<=":
+        return FieldFault(path, Fault.TOO_LONG, f"Use at most {limit}.", expected, limit)
+    if limit == 1:
+        return FieldFault(path, Fault.BLANK, "This field may not be blank.", expected, limit)
+    return FieldFault(path, Fault.TOO_SHORT, f"Use at least {limit}.", expected, limit)
+
+
+def _permitted(type_: Any) -> str:
+    """Return the values of a literal or an enum: `user, assistant, system`."""
+    values: list[Any] = []
+    for kind in _alternatives(type_):
+        if get_origin(kind) is Literal:
+            values += get_args(kind)
+        elif isinstance(kind, type) and issubclass(kind, enum.Enum):
+            values += [member.value for member in kind]
+    return ", ".join(map(str, values))
 
 
 def _nul_faults(value: Any, path: tuple[str | int, ...] = ("body",)) -> Iterator[FieldFault]:
