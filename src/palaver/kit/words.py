@@ -31,8 +31,8 @@ _RANGES: Final = (  # of scripts that are written without spaces
     r"\U00020000-\U0003ffff"
 )
 _UNSPACED: Final = re.compile(f"[{_RANGES}]")
-_LETTER: Final = f"[^ {_RANGES}]"  # in an image: of a word between spaces
-_RUN: Final = re.compile(f"[{_RANGES}]+|{_LETTER}+")
+_SPACED: Final = re.compile(f"[^ {_RANGES}]*")  # in an image: a word between spaces
+_RUN: Final = re.compile(f"[{_RANGES}]+|[^ {_RANGES}]+")
 _CHUNK: Final = re.compile(r'["“”„]([^"“”„]*)["“”„]|[^\s"“”„]+')
 _LINE: Final = re.compile(r"[^\n]+")
 
@@ -118,19 +118,25 @@ class Query:
     quotation marks. The last word may be unfinished, unless a space or a quotation mark ends it.
     """
 
-    __slots__ = ("_pattern", "phrases")
+    __slots__ = ("_pattern", "_prefix", "_runs", "phrases")
 
     def __init__(self, text: str) -> None:
         phrases: list[Phrase] = []
-        marks: set[str] = set()
+        runs: set[str] = set()
+        prefix: str | None = None
         for chunk, is_open in _chunks(text[:QUERY_MAX_LENGTH]):
-            runs = [run[:WORD_MAX_LENGTH] for run in _RUN.findall(_image(chunk))]
-            is_prefix = is_open and bool(runs) and len(runs[-1]) >= PREFIX_MIN_LENGTH
-            phrases += _phrases(runs, is_prefix=is_prefix)
-            marks.update(_mark(run, is_prefix=is_prefix and run is runs[-1]) for run in runs)
+            found = [run[:WORD_MAX_LENGTH] for run in _RUN.findall(_image(chunk))]
+            is_prefix = is_open and bool(found) and len(found[-1]) >= PREFIX_MIN_LENGTH
+            phrases += _phrases(found, is_prefix=is_prefix)
+            runs.update(found)
+            if is_prefix:
+                prefix = found[-1]
         self.phrases: Final = tuple(dict.fromkeys(phrases))[:PHRASES_MAX]
-        # The longest first: an alternation takes the first that fits.
-        self._pattern = re.compile("|".join(sorted(marks, key=len, reverse=True)))
+        self._runs = runs
+        self._prefix = prefix
+        # The longest first: an alternation takes the first that fits. No borders in it: a class of
+        # all those scripts takes milliseconds to compile.
+        self._pattern = re.compile("|".join(map(re.escape, sorted(runs, key=len, reverse=True))))
 
     def __bool__(self) -> bool:
         return bool(self.phrases)
@@ -147,14 +153,31 @@ class Query:
         image = folded.translate(_TABLE)
         if len(image) == len(line) and _is_normal(line) and _is_normal(folded):
             # Nothing grew or shrank: what stands at n stands at n.
-            for match in self._pattern.finditer(image):
-                yield base + match.start(), base + match.end()
+            for start, end in self._found(image):
+                yield base + start, base + end
         elif self._pattern.search(_image(line)):
             image, starts, places = _aligned(line)
-            for match in self._pattern.finditer(image):
-                first = bisect_right(starts, match.start()) - 1
-                after = bisect_right(starts, match.end() - 1)
+            for start, end in self._found(image):
+                first = bisect_right(starts, start) - 1
+                after = bisect_right(starts, end - 1)
                 yield base + places[first], base + places[after]
+
+    def _found(self, image: str) -> Iterator[tuple[int, int]]:
+        """Yield where the query's words stand in the image of a text."""
+        for match in self._pattern.finditer(image):
+            start, end = match.span()
+            if _UNSPACED.match(image, start):
+                yield start, end
+                continue
+            if start and image[start - 1] != " " and not _UNSPACED.match(image, start - 1):
+                continue
+            word = _SPACED.match(image, start)
+            assert word is not None  # noqa: S101  # it matches anything
+            if self._holds(word[0][:WORD_MAX_LENGTH]):
+                yield word.span()
+
+    def _holds(self, word: str) -> bool:
+        return word in self._runs or (self._prefix is not None and word.startswith(self._prefix))
 
 
 def _chunks(text: str) -> Iterator[tuple[str, bool]]:
@@ -177,14 +200,6 @@ def _phrases(runs: Sequence[str], *, is_prefix: bool) -> Iterator[Phrase]:
             words.clear()
     if words:
         yield Phrase(tuple(words), is_prefix=is_prefix)
-
-
-def _mark(run: str, *, is_prefix: bool) -> str:
-    """Return the pattern that finds a run of the query in the image of a text."""
-    if _UNSPACED.match(run) is not None:
-        return re.escape(run)
-    tail = f"{_LETTER}*" if is_prefix or len(run) == WORD_MAX_LENGTH else f"(?!{_LETTER})"
-    return f"(?<!{_LETTER}){re.escape(run)}{tail}"
 
 
 def _is_normal(text: str) -> bool:

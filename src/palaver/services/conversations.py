@@ -106,7 +106,6 @@ class ConversationService:
                 owner_id=conversation.owner_id,
                 kind=SearchKind.TITLE,
                 ref=conversation.id,
-                text=title,
             )
             return await get_conversation(tx, actor, conversation.id)
 
@@ -203,7 +202,7 @@ async def create_conversation(
     )
     if title is not None:
         await tx.search.enqueue(
-            owner_id=conversation.owner_id, kind=SearchKind.TITLE, ref=conversation.id, text=title
+            owner_id=conversation.owner_id, kind=SearchKind.TITLE, ref=conversation.id
         )
     return conversation
 
@@ -229,7 +228,7 @@ async def append_messages(
             at=at,
         )
         await tx.search.enqueue(
-            owner_id=conversation.owner_id, kind=SearchKind.MESSAGE, ref=message.id, text=text
+            owner_id=conversation.owner_id, kind=SearchKind.MESSAGE, ref=message.id
         )
         messages.append(message)
         parent_id = message.id

@@ -71,20 +71,27 @@ class GenerationService:
         self.clock = clock
         self.max_answer_tokens = max_answer_tokens
 
+    async def get(self, actor: Actor, uuid: str) -> Generation:
+        """Return the record of a run. Raises `NotFound`."""
+        async with self.db.read() as tx:
+            return await _get(tx, actor, uuid)
+
     async def answer(
-        self, actor: Actor, key: Key, choice: Choice, *, only_follow: bool = False
+        self, actor: Actor, key: Key, choice: Choice, *, after: int | None = None
     ) -> Generation:
         """Answer the newest user message, once: a live or completed run of it is that run.
 
-        With `only_follow`, the newest run of it is taken whatever its state; one is started only
-        where there is none. Raises `NotFound`, `DomainError` (`NO_USER_MESSAGE`,
-        `PROVIDER_NOT_FOUND`, `MODEL_NOT_FOUND`), `InvalidInput`.
+        With `after`, the number up to which somebody has read, the newest run of it is taken
+        whatever its state; one is started only where there is none. Raises `NotFound`,
+        `DomainError` (`NO_USER_MESSAGE`, `PROVIDER_NOT_FOUND`, `MODEL_NOT_FOUND`), `InvalidInput`.
         """
         async with self.db.read(snapshot=True) as tx:
             conversation = await get_conversation(tx, actor, key)
             _, newest = await _newest_run(tx, conversation)
-        if newest is not None and (only_follow or _stands(newest)):
+        if newest is not None and (after is not None or _stands(newest)):
             return newest
+        if after:
+            raise _beyond_the_end()
         resolved = await self._resolve(actor, conversation, choice)
         prompt: Prompt | None = None
         async with self.db.transaction() as tx:
@@ -159,8 +166,7 @@ class GenerationService:
                     return await _replay(tx, generation, after=after)
             return await self.driver.runs.follow(generation.id, after=after)
         except BeyondTheEnd:
-            message = "This number lies beyond what has been sent."
-            raise InvalidInput.of("after", Fault.TOO_LARGE, message, place="query") from None
+            raise _beyond_the_end() from None
 
     async def wait(self, actor: Actor, uuid: str) -> Message:
         """Wait for the end of a run and return its answer.
@@ -283,7 +289,6 @@ class GenerationService:
             owner_id=conversation.owner_id,
             kind=SearchKind.MESSAGE,
             ref=sibling.id,
-            text=sibling.text,
         )
         return sibling
 
@@ -291,6 +296,11 @@ class GenerationService:
 def _stands(generation: Generation) -> bool:
     """Tell whether a run is the answer, or is about to be: then it is not started again."""
     return generation.state.is_live or generation.state is GenerationState.COMPLETED
+
+
+def _beyond_the_end() -> InvalidInput:
+    message = "This number lies beyond what has been sent."
+    return InvalidInput.of("after", Fault.TOO_LARGE, message, place="query")
 
 
 async def _get(tx: Tx, actor: Actor, uuid: str) -> Generation:

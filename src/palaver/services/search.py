@@ -18,7 +18,7 @@ from palaver.kit.words import QUERY_MAX_LENGTH, Query, words
 from palaver.storage.database import Database
 from palaver.storage.search import Entry, Found, Pending
 
-FOLD_MAX: Final = 100  # rows in one transaction: about 2 ms of the one writer of SQLite
+FOLD_MAX: Final = 64  # rows in one transaction: about 2 ms of the loop
 OWN_FOLDS_MAX: Final = 10  # before a search; only an import leaves more than that behind
 _LONG: Final = 50_000  # code points that are cut into words beside the loop, not on it
 

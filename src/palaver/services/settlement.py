@@ -92,7 +92,6 @@ async def finish(
                     owner_id=generation.owner_id,
                     kind=SearchKind.MESSAGE,
                     ref=generation.answer_id,
-                    text=output.text,
                 )
             for entry in _entries(generation, usage, earlier_calls=earlier_calls, at=at):
                 await tx.usage.append(entry)
