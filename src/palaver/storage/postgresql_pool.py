@@ -1,0 +1,96 @@
+"""Connections to PostgreSQL, lent one at a time, in the order of asking."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import asyncpg
+
+from palaver.storage.database import Closed
+
+Raw: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+class Pool:
+    """At most `size` connections, opened when they are needed.
+
+    Who comes back hands the connection itself to the one who waits longest: putting it back first
+    would let whoever comes by take it, and starve those who wait.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[Raw]], size: int) -> None:
+        self._connect = connect
+        self._free_places = size
+        self._size = size
+        self._idle: list[Raw] = []  # the one used last is taken first
+        self._waiting: deque[asyncio.Future[Raw | None]] = deque()
+        self._is_closed = False
+        self._emptied: asyncio.Future[None] | None = None
+
+    async def take(self) -> Raw:
+        """Borrow a connection; raises what connecting raises, and `Closed`."""
+        if self._is_closed:
+            raise Closed("The database is closed.")
+        while self._idle:
+            if not (raw := self._idle.pop()).is_closed():
+                return raw
+            self._free_places += 1
+        if self._free_places:
+            self._free_places -= 1
+            return await self._open()
+        turn: asyncio.Future[Raw | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            given = await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # given to the dead
+                self._hand_on(turn.result())
+            raise
+        return given if given is not None else await self._open()
+
+    def give(self, raw: Raw) -> None:
+        """Give a connection back, outside of any transaction."""
+        if raw.is_closed():
+            self._hand_on(None)
+        else:
+            self._hand_on(raw)
+
+    def drop(self, raw: Raw) -> None:
+        """Close a connection whose state nobody knows."""
+        raw.terminate()
+        self._hand_on(None)
+
+    async def close(self) -> None:
+        """Wait for every connection that is lent, and close them all."""
+        self._is_closed = True
+        while self._waiting:
+            if not (turn := self._waiting.popleft()).done():
+                turn.set_exception(Closed("The database is closed."))
+        while self._free_places + len(self._idle) < self._size:
+            self._emptied = asyncio.get_running_loop().create_future()
+            await self._emptied
+        for raw in self._idle:
+            await raw.close()
+        self._free_places, self._idle = self._size, []
+
+    async def _open(self) -> Raw:
+        try:
+            return await self._connect()
+        except BaseException:
+            self._hand_on(None)
+            raise
+
+    def _hand_on(self, raw: "Raw | None") -> None:
+        """Give a connection, or the place of one, to whoever waits longest."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(raw)
+                return
+        if raw is None:
+            self._free_places += 1
+        else:
+            self._idle.append(raw)
+        if self._emptied is not None and not self._emptied.done():
+            self._emptied.set_result(None)
