@@ -89,8 +89,8 @@ _DECORATION: Final = string.digits + string.punctuation
 _SUBSTITUTES: Final = str.maketrans("@4301!5$7", "aaeoiisst")
 
 _ROWS: Final = (
-    "01234567890" * 3,
-    string.ascii_lowercase * 2,
+    "0123456789" * 3,
+    string.ascii_lowercase * 3,
     "qwertyuiopasdfghjklzxcvbnm" * 2,
     "qwertzuiopasdfghjklyxcvbnm" * 2,
     "azertyuiopqsdfghjklmwxcvbn" * 2,
