@@ -21,10 +21,14 @@ class Stream(Protocol):
 
     at: int  # the number up to which it has read
 
-    async def next(self, *, silence_seconds: float | None = None) -> list[Segment] | None:
+    async def next(
+        self, *, silence_seconds: float | None = None, silent_since: float | None = None
+    ) -> list[Segment] | None:
         """Return what lies beyond `at`; [] at the end, None after so much silence.
 
-        Never raises, and may be cancelled at any moment: nothing is lost, one can call it again.
+        Silence begins with the call, or at `silent_since` (the loop's time) for a reader that
+        hears nothing of what came meanwhile. Never raises, and may be cancelled at any moment:
+        nothing is lost, one can call it again.
         """
 
     def close(self) -> None:
@@ -45,7 +49,9 @@ class Follower:
         self._since = 0.0
         channel.followers.add(self)
 
-    async def next(self, *, silence_seconds: float | None = None) -> list[Segment] | None:
+    async def next(
+        self, *, silence_seconds: float | None = None, silent_since: float | None = None
+    ) -> list[Segment] | None:
         """Return what lies beyond `at`; see `Stream`."""
         while (channel := self._channel) is not None:
             if self.at < channel.base:
@@ -54,7 +60,7 @@ class Follower:
                 segments = channel.since(self.at)
             elif channel.is_over:
                 return []
-            elif await self._wait(channel, silence_seconds):
+            elif await self._wait(channel, silence_seconds, silent_since):
                 continue
             else:
                 return None
@@ -73,15 +79,18 @@ class Follower:
             return []
         return merge(stitch(rows, self.at))
 
-    async def _wait(self, channel: Channel, silence_seconds: float | None) -> bool:
+    async def _wait(
+        self, channel: Channel, silence_seconds: float | None, silent_since: float | None
+    ) -> bool:
         """Wait for a change; False after so much silence."""
         self._waiter = waiter = channel.waiter()
         if silence_seconds is not None:
             loop = asyncio.get_running_loop()
-            self._since = loop.time()
+            self._since = loop.time() if silent_since is None else silent_since
             # One timer outlives many waits: a stream of tokens never touches it.
             if self._timer is None:
-                self._timer = loop.call_later(silence_seconds, self._look, silence_seconds)
+                ends_at = self._since + silence_seconds
+                self._timer = loop.call_at(ends_at, self._look, silence_seconds)
         try:
             return await waiter
         finally:
@@ -137,6 +146,7 @@ class Replay:
         self,
         *,
         silence_seconds: float | None = None,  # noqa: ARG002 - the face of `Stream`
+        silent_since: float | None = None,  # noqa: ARG002
     ) -> list[Segment] | None:
         """Return what lies beyond `at`; see `Stream`."""
         if not self._segments:

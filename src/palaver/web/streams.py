@@ -60,11 +60,16 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _write(self, send: Send) -> None:
+        now = asyncio.get_running_loop().time
+        silent_since = now()
         chunk = self._frames.opening()
         while True:
             if chunk:
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            segments = await self._stream.next(silence_seconds=HEARTBEAT_SECONDS)
+                silent_since = now()  # events that this contract does not show leave it as it is
+            segments = await self._stream.next(
+                silence_seconds=HEARTBEAT_SECONDS, silent_since=silent_since
+            )
             if segments is None:
                 chunk = self._frames.heartbeat()
             elif segments:

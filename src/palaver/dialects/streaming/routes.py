@@ -1,0 +1,54 @@
+"""Every URL of the `streaming` contract, in the order of its document."""
+
+from typing import Final
+
+from palaver.dialects.streaming import (
+    admin,
+    authentication,
+    chat,
+    conversations,
+    health,
+    messages,
+    providers,
+)
+from palaver.web.endpoint import Access, Csrf, Endpoint
+
+PUBLIC, ADMIN = Access.PUBLIC, Access.ADMIN
+
+ENDPOINTS: Final = (
+    # Conversations
+    Endpoint("POST", "/conversations", conversations.create),
+    Endpoint("GET", "/conversations", conversations.list_),
+    Endpoint("GET", "/conversations/{conversation_id}", conversations.get),
+    Endpoint("PATCH", "/conversations/{conversation_id}", conversations.rename),
+    Endpoint("DELETE", "/conversations/{conversation_id}", conversations.delete),
+    # Messages
+    Endpoint("GET", "/conversations/{conversation_id}/messages", messages.list_),
+    Endpoint("POST", "/conversations/{conversation_id}/messages", messages.append),
+    # Chat; the document asks for no CSRF token where it streams
+    Endpoint("POST", "/conversations/{conversation_id}/stream", chat.stream, csrf=Csrf.OPTIONAL),
+    Endpoint("POST", "/chat/cancel/{generation_id}", chat.cancel),
+    Endpoint("POST", "/chat/retry", chat.retry),
+    # Authentication
+    Endpoint("POST", "/auth/login", authentication.login, PUBLIC),
+    Endpoint("POST", "/auth/logout", authentication.logout),
+    Endpoint("GET", "/auth/me", authentication.me),
+    # Admin
+    Endpoint("POST", "/admin/bootstrap", admin.bootstrap, PUBLIC),
+    Endpoint("GET", "/admin/users", admin.list_users, ADMIN),
+    Endpoint("POST", "/admin/invites", admin.create_invite, ADMIN),
+    # Providers
+    Endpoint("GET", "/providers", providers.list_),
+    # Health
+    Endpoint("GET", "/health", health.check, PUBLIC),
+    Endpoint("GET", "/version", health.version, PUBLIC),
+    # Beyond the document
+    Endpoint("POST", "/auth/register", authentication.register, PUBLIC),
+    Endpoint("PATCH", "/admin/users/{user_id}", admin.update_user, ADMIN),
+    Endpoint("GET", "/admin/invites", admin.list_invites, ADMIN),
+    Endpoint("POST", "/admin/invites/{invite}/revoke", admin.revoke_invite, ADMIN),
+    Endpoint("GET", "/admin/audit", admin.list_audit, ADMIN),
+    Endpoint("GET", "/providers/{provider_id}/models", providers.list_models),
+    Endpoint("GET", "/providers/{provider_id}/health", providers.check),
+    Endpoint("GET", "/health/deep", health.check_deeply, PUBLIC),
+)
