@@ -31,6 +31,7 @@ _ENQUEUE: Final[Statement[None]] = Statement(
     on conflict (dedupe_key) do update set run_at = excluded.run_at
     where excluded.run_at < jobs.run_at"""
 )
+_IS_DUE: Final = Statement("select id from jobs where run_at <= :at limit 1", _id)
 # A leased job gives its key up: what is enqueued from now on may be what it no longer sees.
 _CLAIM: Final = Statement(
     f"""update jobs set run_at = :until, attempt = attempt + 1, dedupe_key = null
@@ -71,6 +72,10 @@ class JobStore:
         await self._connection.run(
             _ENQUEUE, kind=kind, payload=encoded, dedupe_key=dedupe_key, run_at=run_at
         )
+
+    async def is_due(self, *, at: int) -> bool:
+        """Tell whether there is something to claim."""
+        return await self._connection.one(_IS_DUE, at=at) is not None
 
     async def claim(self, *, at: int, until: int, limit: int) -> list[Job]:
         """Lease the jobs that are due, the longest waiting first, each with its next attempt."""

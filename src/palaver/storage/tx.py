@@ -8,10 +8,12 @@ from palaver.storage.failures import FailureStore
 from palaver.storage.generations import GenerationStore
 from palaver.storage.idempotency import IdempotencyStore
 from palaver.storage.invites import InviteStore
+from palaver.storage.log import LogStore
 from palaver.storage.jobs import JobStore
 from palaver.storage.messages import MessageStore
 from palaver.storage.models import ModelStore
 from palaver.storage.origins import OriginStore
+from palaver.storage.purge import PurgeStore
 from palaver.storage.search import SearchStore
 from palaver.storage.sessions import SessionStore
 from palaver.storage.usage import UsageStore
@@ -96,3 +98,13 @@ class Tx:
     def idempotency(self) -> IdempotencyStore:
         """Keys of requests that may come twice."""
         return IdempotencyStore(self.connection)
+
+    @property
+    def purge(self) -> PurgeStore:
+        """What is removed for good."""
+        return PurgeStore(self.connection)
+
+    @property
+    def log(self) -> LogStore:
+        """What runs have said."""
+        return LogStore(self.connection)

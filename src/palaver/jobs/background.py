@@ -1,0 +1,73 @@
+"""What runs beside the requests of one process: the job worker, and its loops."""
+
+from typing import Final
+
+from palaver.domain.users import SYSTEM, Actor
+from palaver.jobs.fold_search import fold_search
+from palaver.jobs.loops import Loops
+from palaver.jobs.purge_conversations import purge_conversation
+from palaver.jobs.purge_expired import KIND as PURGE_EXPIRED
+from palaver.jobs.purge_expired import Purge, purge_expired
+from palaver.jobs.renew_keys import renew_keys
+from palaver.jobs.worker import JobWorker
+from palaver.kit.clock import DAY, Clock, system_clock
+from palaver.services.conversations import PURGE_JOB
+from palaver.services.jobs import JobService
+from palaver.services.purge import PurgeService
+from palaver.services.services import Services
+
+SESSIONS_KEPT: Final = 30 * DAY
+"""So long a sign-in that has ended is told from one that never was."""
+
+
+class Background:
+    """The worker and the loops, started and closed together."""
+
+    def __init__(self, services: Services, jobs: JobService, worker: JobWorker) -> None:
+        self._services = services
+        self._jobs = jobs
+        self._worker = worker
+        self._loops = Loops()
+
+    def start(self) -> None:
+        """Begin; returns at once."""
+        self._worker.start()
+        self._loops.start(fold_search(self._services.search), name="fold search")
+        self._loops.start(renew_keys(self._services.idempotency), name="renew keys")
+        self._loops.start(self._begin_purging, name="begin purging")
+
+    def wake(self) -> None:
+        """Say that a job was enqueued."""
+        self._worker.wake()
+
+    async def close(self) -> None:
+        """Stop; what was not finished is done later, here or elsewhere."""
+        await self._loops.close()
+        await self._worker.close()
+
+    async def _begin_purging(self) -> float:
+        # The job enqueues its next time itself; should its row ever be lost, this brings it back.
+        await self._jobs.enqueue(SYSTEM, PURGE_EXPIRED, {}, dedupe_key=PURGE_EXPIRED)
+        self.wake()
+        return DAY / 1_000_000
+
+
+def build(
+    services: Services, jobs: JobService, purge: PurgeService, *, clock: Clock = system_clock
+) -> Background:
+    """Put every job of the house together."""
+
+    async def sessions(actor: Actor) -> int:
+        return await services.sessions.purge(actor, before=clock() - SESSIONS_KEPT)
+
+    purges: list[Purge] = [
+        services.idempotency.purge,
+        purge.events,
+        purge.deleted_messages,
+        sessions,
+    ]
+    worker = JobWorker(
+        jobs,
+        {PURGE_JOB: purge_conversation(purge), PURGE_EXPIRED: purge_expired(jobs, purges)},
+    )
+    return Background(services, jobs, worker)
