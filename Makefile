@@ -15,7 +15,7 @@ PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 PYTEST := $(PY) -m pytest -n auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench docs lock audit clean
+.PHONY: help run test check format bench docs lock clean
 
 help:  ## List what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,7 +47,7 @@ docs: $(VENV)/dev.stamp  ## Write anew what the docs take from the code
 # uv works in a folder of its own that is gone afterwards. No address of an index, none of this
 # machine's settings and no path gets into the lock files.
 UV := uv==0.13.8
-COMPILE = UV_NO_CONFIG=1 "$$tools/bin/uv" pip compile --quiet --universal --python-version 3.11 \
+COMPILE = UV_NO_CONFIG=1 "$$tools/bin/uv" pip compile --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command "make lock" $(ARGS) pyproject.toml
 
@@ -55,15 +55,9 @@ lock: $(VENV)/venv.stamp  ## Write the lock files anew (ARGS=--upgrade for newer
 	@set -eu; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
 	$(PY) -m venv "$$tools"; \
 	"$$tools/bin/python" -m pip --disable-pip-version-check --quiet install "$(UV)"; \
-	$(COMPILE) --group build --output-file requirements.lock; \
+	$(COMPILE) --group build --output-file requirements.lock >/dev/null; \
 	$(COMPILE) --group build --group test --group check --constraint requirements.lock \
-		--output-file requirements-dev.lock
-
-audit: $(VENV)/venv.stamp  ## Ask whether a locked dependency has a known vulnerability
-	@set -eu; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
-	$(PY) -m venv "$$tools"; \
-	"$$tools/bin/python" -m pip --disable-pip-version-check --quiet install pip-audit==2.10.1; \
-	"$$tools/bin/python" -m pip_audit --require-hashes --disable-pip -r requirements.lock
+		--output-file requirements-dev.lock >/dev/null
 
 clean:  ## Remove what make and the tools have made (never ./data)
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis htmlcov .coverage
