@@ -81,6 +81,12 @@ class Database(Protocol):
     def read(self, *, snapshot: bool = False) -> AbstractAsyncContextManager[Tx]:
         """Open a block that reads; with `snapshot` all its statements see one state."""
 
+    def single(self) -> AbstractAsyncContextManager[Tx]:
+        """Open a block for a writer of one statement, which is the whole transaction.
+
+        On PostgreSQL `begin` and `commit` would double what it costs.
+        """
+
     def exclusive(self) -> AbstractAsyncContextManager[SchemaConnection]:
         """Open a transaction that may change the schema, with no other migration beside it."""
 

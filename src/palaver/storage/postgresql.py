@@ -88,10 +88,7 @@ class PostgreSQL:
         return _Block(self._pool, self._inside, _SNAPSHOT if snapshot else None)
 
     def single(self) -> AbstractAsyncContextManager[Tx]:
-        """Open a block in which each statement is a transaction of its own.
-
-        For a writer of one statement: `begin` and `commit` would double what it costs.
-        """
+        """Open a block in which each statement is a transaction of its own."""
         return _Block(self._pool, self._inside, None)
 
     def exclusive(self) -> AbstractAsyncContextManager[SchemaConnection]:

@@ -56,6 +56,8 @@ class SQLite:
         """Open a block that reads: see `Database`."""
         return self._snapshot() if snapshot else _ReadBlock(self._reader, self._slow, self._inside)
 
+    single = transaction
+
     @asynccontextmanager
     async def exclusive(self) -> AsyncIterator[SchemaConnection]:
         """Open a transaction that may change the schema.

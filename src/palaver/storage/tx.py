@@ -3,12 +3,12 @@
 from palaver.storage.audit import AuditStore
 from palaver.storage.connection import Connection
 from palaver.storage.conversations import ConversationStore
+from palaver.storage.events import EventStore
 from palaver.storage.facts import FactStore
 from palaver.storage.failures import FailureStore
 from palaver.storage.generations import GenerationStore
 from palaver.storage.idempotency import IdempotencyStore
 from palaver.storage.invites import InviteStore
-from palaver.storage.log import LogStore
 from palaver.storage.jobs import JobStore
 from palaver.storage.messages import MessageStore
 from palaver.storage.models import ModelStore
@@ -105,6 +105,6 @@ class Tx:
         return PurgeStore(self.connection)
 
     @property
-    def log(self) -> LogStore:
+    def log(self) -> EventStore:
         """What runs have said."""
-        return LogStore(self.connection)
+        return EventStore(self.connection)
