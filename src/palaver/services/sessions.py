@@ -195,7 +195,7 @@ class SessionService:
         if claims is None:
             return None
         async with self.db.read() as tx:
-            presence = await tx.sessions.find_family(claims.sid)
+            presence = await tx.sessions.find_by_uuid(claims.sid)
         return presence if presence is not None and presence.user_uuid == claims.sub else None
 
     async def _refreshable(self, refresh_token: str, *, at: int) -> Presence:

@@ -44,7 +44,7 @@ _PRESENCE = """
     from sessions s join users u on u.id = s.owner_id
 """
 _FIND_BY_COOKIE = Statement(f"{_PRESENCE} where s.token_hash = :token_hash", _presence)
-_FIND_FAMILY = Statement(f"{_PRESENCE} where s.uuid = :uuid and s.token_hash is null", _presence)
+_FIND_BY_UUID = Statement(f"{_PRESENCE} where s.uuid = :uuid", _presence)
 _INSERT = Statement(
     f"""
     insert into sessions (
@@ -99,9 +99,9 @@ class SessionStore:
         """Return who holds the cookie with this hash, live or not."""
         return await self.connection.one(_FIND_BY_COOKIE, token_hash=token_hash)
 
-    async def find_family(self, uuid: str) -> Presence | None:
-        """Return whose family of tokens this is, live or not."""
-        return await self.connection.one(_FIND_FAMILY, uuid=uuid)
+    async def find_by_uuid(self, uuid: str) -> Presence | None:
+        """Return whose sign-in this is, live or not."""
+        return await self.connection.one(_FIND_BY_UUID, uuid=uuid)
 
     async def create(
         self, owner_id: int, *, token_hash: str | None, client: Client, at: int, expires_at: int
