@@ -24,7 +24,9 @@ from palaver.services.driver import Driver
 from palaver.services.generations import GenerationService
 from palaver.services.health import HealthService
 from palaver.services.idempotency import IdempotencyService
+from palaver.services.jobs import JobService
 from palaver.services.models import ModelService
+from palaver.services.purge import PurgeService
 from palaver.services.search import SearchService
 from palaver.services.services import Services
 from palaver.storage.database import Database, open_database
@@ -103,9 +105,11 @@ async def opened(
         )
         await runs.start()
         stack.push_async_callback(runs.close)
-        jobs = build_jobs(services, db, clock=clock)
-        jobs.start()
-        stack.push_async_callback(jobs.close)
+        background = build_jobs(
+            services, JobService(db, clock=clock), PurgeService(db, clock=clock)
+        )
+        background.start()
+        stack.push_async_callback(background.close)
         yield House(settings, db, runs, services, application(settings, services))
 
 

@@ -1,0 +1,1 @@
+"""Floors: bare ASGI applications that do the same work with nothing around it."""
