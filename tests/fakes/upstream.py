@@ -149,6 +149,9 @@ class _Connection(asyncio.Protocol):
         self.buffer += data
         if self.seen is not None:
             return
+        if self.buffer[:1] == b"\x16":  # the first byte of TLS
+            self.transport.close()
+            return
         head, found, rest = self.buffer.partition(b"\r\n\r\n")
         if not found:
             return
@@ -332,13 +335,16 @@ class _Answer:
         await self._whole(json.dumps(body).encode(), self.script.content_type or "application/json")
 
     async def _whole(self, body: bytes, content_type: str) -> None:
-        await self._head(content_type, f"Content-Length: {len(body)}")
+        length = self.script.headers.get("Content-Length", len(body))
+        await self._head(content_type, f"Content-Length: {length}")
         await self._write(body)
 
     async def _head(self, content_type: str, length: str = "Transfer-Encoding: chunked") -> None:
         script = self.script
         status = f"{script.status} {HTTPStatus(script.status).phrase if script.status in list(HTTPStatus) else 'Odd'}"
-        more = [f"{name}: {value}" for name, value in script.headers.items()]
+        more = [
+            f"{name}: {value}" for name, value in script.headers.items() if name != "Content-Length"
+        ]
         lines = [f"HTTP/1.1 {status}", f"Content-Type: {content_type}", length, *more, "", ""]
         await self._write("\r\n".join(lines).encode())
 

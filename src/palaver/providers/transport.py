@@ -108,7 +108,7 @@ class Transport:
 
     def _unreachable(self, error: Exception) -> ProviderError:
         name = self.settings.name
-        if isinstance(error, aiohttp.InvalidURL):
+        if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
             return ProviderError(f"The address of {name} is no web address.")
         if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
             return ProviderError(f"What answers at the address of {name} does not speak HTTP.")
