@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 import msgspec
+from msgspec.structs import replace
 
 from palaver.domain.conversations import Conversation, Message, MessageRole
 from palaver.domain.errors import (
@@ -76,6 +77,19 @@ class GenerationService:
         async with self.db.read() as tx:
             return await _get(tx, actor, uuid)
 
+    async def answer_of(self, actor: Actor, uuid: str) -> tuple[Conversation, Message]:
+        """Return where a run writes: its conversation and its answer, as far as that stands.
+
+        Raises `NotFound`.
+        """
+        async with self.db.read(snapshot=True) as tx:
+            generation = await _get(tx, actor, uuid)
+            conversation = await get_conversation(tx, actor, generation.conversation_id)
+            answer = await tx.messages.get(generation.answer_id)
+        if answer is None:
+            raise NotFound("generation")
+        return conversation, answer
+
     async def answer(
         self, actor: Actor, key: Key, choice: Choice, *, after: int | None = None
     ) -> Generation:
@@ -114,7 +128,8 @@ class GenerationService:
     ) -> tuple[Conversation, Message, Generation]:
         """Append messages, the last one the user's, and answer it; without a key, begin with them.
 
-        Nothing is stored unless the run starts. Raises as `answer` does.
+        A system prompt replaces the conversation's. Nothing is stored unless the run starts.
+        Raises as `answer` does.
         """
         check_text(turns[-1][1])
         conversation: Conversation | None = None
@@ -130,6 +145,9 @@ class GenerationService:
                 )
             else:
                 conversation = await lock_conversation(tx, actor, conversation.id)
+                if system_prompt is not None:
+                    await tx.conversations.instruct(conversation.id, system_prompt=system_prompt)
+                    conversation = replace(conversation, system_prompt=system_prompt)
             messages = await append_messages(tx, conversation, turns, at=at)
             question = messages[-1]
             generation, prompt = await self._begin(tx, conversation, question, resolved, choice)

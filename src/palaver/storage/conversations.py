@@ -66,6 +66,9 @@ _MOVE_LEAF: Final[Statement[None]] = Statement(
         model = coalesce(model, :model)
     where id = :id"""
 )
+_INSTRUCT: Final[Statement[None]] = Statement(
+    "update conversations set system_prompt = :system_prompt where id = :id"
+)
 _TOUCH: Final[Statement[None]] = Statement(
     "update conversations set updated_at = :at where id = :id"
 )
@@ -153,6 +156,10 @@ class ConversationStore:
     async def move_leaf(self, id: int, *, leaf_id: int, model: str | None, at: int) -> None:
         """Make a message the leaf of the active branch; the first model named stays."""
         await self._connection.run(_MOVE_LEAF, id=id, leaf_id=leaf_id, model=model, at=at)
+
+    async def instruct(self, id: int, *, system_prompt: str) -> None:
+        """Set what the model is told before everything else."""
+        await self._connection.run(_INSTRUCT, id=id, system_prompt=system_prompt)
 
     async def touch(self, id: int, *, at: int) -> None:
         """Bring it to the top of its owner's list."""
