@@ -57,7 +57,7 @@ class MethodNotAllowed(DomainError):
 
 
 class Application:
-    """Answers HTTP requests; `fallback` words what matches no contract at all."""
+    """Answers HTTP requests; `fallback` holds the pages, and words what matches nothing at all."""
 
     def __init__(
         self,
@@ -69,10 +69,11 @@ class Application:
     ) -> None:
         self.services = services
         self.settings = settings
+        self.dialects = tuple(dialects)
         self._fallback = fallback
-        self._dialects = tuple(dialects)
         self._rows = Matcher(
-            (row.endpoint.method, row.endpoint.path, row) for row in rows_of(self._dialects)
+            (row.endpoint.method, row.endpoint.path, row)
+            for row in rows_of((*self.dialects, fallback))
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,6 +81,7 @@ class Application:
         if scope["type"] != "http":
             await _refuse_websocket(receive, send)
             return
+        scope["app"] = self
         request = Request(scope, receive)
         call = Call(
             request, self.services, self.settings, request_id=f"{secrets.randbits(64):016x}"
@@ -131,13 +133,19 @@ class Application:
             answer = await signature.call(call, values, body)
             return answer if isinstance(answer, Response) else json_answer(answer, endpoint.status)
 
+        async def rendered() -> Response:
+            try:
+                return await run()
+            except DomainError as error:
+                return render(row.dialect, call, error)
+
         key = call.header(b"idempotency-key") if endpoint.changes else None
         if key is None or call.actor.user_id is None:
             return await run()
-        return await once(call, row.dialect, endpoint, key, content, run)
+        return await once(call, endpoint, key, content, rendered)
 
     def _owner_of_stray(self, path: str) -> Dialect:
-        for dialect in self._dialects:
+        for dialect in self.dialects:
             if path.startswith(dialect.strays):
                 return dialect
         return self._fallback

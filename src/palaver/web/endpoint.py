@@ -44,6 +44,7 @@ class Endpoint:
     takes_form: bool = False  # application/x-www-form-urlencoded as well as JSON
     max_bytes: int = JSON_MAX_BYTES
     is_documented: bool = True  # stands in the OpenAPI document
+    refuses: tuple[int, ...] = ()  # statuses of failures that its signature does not tell of
 
     @property
     def changes(self) -> bool:
@@ -51,9 +52,9 @@ class Endpoint:
         return self.method not in {"GET", "HEAD", "OPTIONS"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Dialect:
-    """One wire contract."""
+    """One wire contract; there is one of each."""
 
     name: str
     title: str

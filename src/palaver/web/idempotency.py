@@ -1,25 +1,93 @@
 """`Idempotency-Key`: the same request, sent again, gets the first answer and does nothing."""
 
+import hashlib
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from starlette.responses import Response
 
+from palaver.domain.errors import Fault, FieldFault, InvalidInput
+from palaver.services.idempotency import Attached, Fresh, Stored
 from palaver.web.call import Call
-from palaver.web.endpoint import Dialect, Endpoint
+from palaver.web.endpoint import Endpoint
+from palaver.web.streams import EventStream
 
-KEY_MAX_LENGTH = 255
+KEY_MAX_LENGTH: Final = 255
+_KEPT_HEADERS: Final = ("content-type", "location")
+_TOO_MANY_REQUESTS: Final = 429
 
 
 async def once(
     call: Call,
-    dialect: Dialect,
     endpoint: Endpoint,
     key: str,
     content: bytes,
     run: Callable[[], Awaitable[Response]],
 ) -> Response:
-    """Run a request at most once per user, route and key; raises as the service does.
+    """Run a request at most once per user, route and key; `run` renders its own refusals.
 
     A stream is not kept: its generation is, and a repeat follows that one (`call.resumes`).
+    Raises `InvalidInput` for the key, `DomainError` (`CONFLICT` while the first is under way,
+    `IDEMPOTENCY_MISMATCH` for another request).
     """
-    raise NotImplementedError
+    _check_key(key)
+    keys = call.services.idempotency
+    begun = await keys.begin(
+        call.actor,
+        route=f"{endpoint.method} {endpoint.path}",
+        key=key,
+        body_hash=_fingerprint(call, content),
+    )
+    if isinstance(begun, Stored):
+        return _again(begun)
+    if isinstance(begun, Attached):
+        call.resumes = begun.generation_uuid
+        return await run()
+    try:
+        response = await run()
+    except Exception:
+        await keys.free(call.actor, begun)
+        raise
+    await _keep(call, begun, response)
+    return response
+
+
+async def _keep(call: Call, fresh: Fresh, response: Response) -> None:
+    keys = call.services.idempotency
+    if isinstance(response, EventStream):
+        await keys.attach(call.actor, fresh, generation_uuid=response.generation_uuid)
+    elif response.status_code == _TOO_MANY_REQUESTS:
+        # It says "later", and nothing was done: the same key has to get through then.
+        await keys.free(call.actor, fresh)
+    else:
+        await keys.finish(
+            call.actor,
+            fresh,
+            status=response.status_code,
+            headers=[
+                (name, response.headers[name]) for name in _KEPT_HEADERS if name in response.headers
+            ],
+            body=bytes(response.body).decode(),
+        )
+
+
+def _again(stored: Stored) -> Response:
+    return Response(stored.body, stored.status, headers=dict(stored.headers))
+
+
+def _fingerprint(call: Call, content: bytes) -> str:
+    """Return what two requests have in common that are the same: path, query and body."""
+    scope = call.request.scope
+    # A path means the same with and without its last slash, where one route answers both.
+    path: str = scope["path"].rstrip("/")
+    head = f"{path}\n{scope['query_string'].decode('latin-1')}\n"
+    return hashlib.sha256(head.encode() + content).hexdigest()
+
+
+def _check_key(key: str) -> None:
+    if key.isascii() and key.isprintable() and 0 < len(key) <= KEY_MAX_LENGTH:
+        return
+    message = f"An idempotency key has 1 to {KEY_MAX_LENGTH} printable ASCII characters."
+    fault = Fault.TOO_LONG if len(key) > KEY_MAX_LENGTH else Fault.WRONG_FORMAT
+    limit = KEY_MAX_LENGTH if fault is Fault.TOO_LONG else None
+    raise InvalidInput([FieldFault(("header", "Idempotency-Key"), fault, message, limit=limit)])
