@@ -7,7 +7,7 @@ from palaver.domain.events import EventKind
 from palaver.streaming.followers import Follower
 from palaver.streaming.runs import Runs
 from palaver.streaming.segments import BeyondTheEnd
-from tests.fakes.logs import MemoryLog
+from tests.fakes.logs import Landed, MemoryLog
 from tests.streaming.helpers import finish, read_all, say, start, text, until
 
 
@@ -43,6 +43,18 @@ async def test_a_number_beyond_the_end_is_refused(runs: Runs, log: MemoryLog) ->
     with pytest.raises(BeyondTheEnd):
         await runs.follow(1, after=4)
     assert (await runs.follow(1, after=3)).at == 3
+
+
+async def test_a_number_that_was_logged_but_not_yet_shown_here_is_waited_for(
+    runs: Runs, log: MemoryLog
+) -> None:
+    run = start(runs, log)
+    log.failures.append(Landed("the connection went away after the commit"))
+    say(run, "abc")
+    await until(lambda: log.held(1))
+    assert run.channel.until == 0
+    follower = await runs.follow(1, after=2)  # read at another worker, that tails the log
+    assert text(await follower.next() or []) == "c"
 
 
 async def test_silence_is_told_and_the_reader_goes_on(runs: Runs, log: MemoryLog) -> None:

@@ -62,8 +62,9 @@ class Flusher:
 
     def mark(self, run: Run) -> None:
         """Note that a run has something to flush."""
+        if not self._dirty:
+            self._bell.ring()
         self._dirty.append(run)
-        self._bell.ring()
 
     def holds(self, generation_id: int) -> bool:
         """Tell whether rows of this generation are on their way, and may or may not have landed."""

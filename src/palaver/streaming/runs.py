@@ -179,14 +179,12 @@ class Runs:
         The caller has found that the generation exists, may be read, and has not ended.
         """
         run = self._runs.get(generation_id)
-        if run is not None:
-            if after > run.channel.until:
+        if after > (0 if run is None else run.channel.until):
+            # The log is ahead of what is shown here when its flush has just landed, or when we do
+            # not know yet that we are dead. A number exists when some row ends beyond its former.
+            if not await self._log.read(generation_id, after - 1, limit=1):
                 raise BeyondTheEnd(after)
-            return Follower(run.channel, self._log, after=after)
-        # The number exists when some row ends beyond the one before it.
-        if after and not await self._log.read(generation_id, after - 1, limit=1):
-            raise BeyondTheEnd(after)
-        run = self._runs.get(generation_id)  # it may have been opened meanwhile
+            run = self._runs.get(generation_id)
         channel = self._tailer.open(generation_id, at=after) if run is None else run.channel
         return Follower(channel, self._log, after=after)
 

@@ -18,8 +18,11 @@ class BeyondTheEnd(ValueError):
         self.after = after
 
 
-def number(events: Iterable[tuple[EventKind, str]], start: int) -> list[Segment]:
+def number(events: Sequence[tuple[EventKind, str]], start: int) -> list[Segment]:
     """Number packed events from `start` on: neighbouring spans merged, none above `PIECE_MAX`."""
+    if len(events) == 1 and len(body := events[0][1]) <= PIECE_MAX:  # a live token, usually
+        kind = events[0][0]
+        return [Segment(start, start + (len(body) if kind in SPANS else 1), kind, body)]
     segments: list[Segment] = []
     gathered: list[str] = []
     span: EventKind | None = None
