@@ -15,6 +15,8 @@ from palaver.kit.clock import SECOND
 TokenType: TypeAlias = Literal["access", "refresh"]
 
 _ALGORITHM: Final = "HS256"
+_BEGINNING: Final = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9."
+"""The header of every token of ours. No other is parsed: some of them make the library stumble."""
 _MAX_LENGTH: Final = 4096
 
 
@@ -48,14 +50,15 @@ class Tokens:
             exp=expires_at // SECOND,
             jti=secrets.token_urlsafe(9),
         )
-        return jwt.encode({"alg": _ALGORITHM}, msgspec.to_builtins(claims), self._jwt_key)
+        header = {"alg": _ALGORITHM, "typ": "JWT"}
+        return jwt.encode(header, msgspec.to_builtins(claims), self._jwt_key, default_type=None)
 
     def decode(self, token: str, type: TokenType, *, at: int) -> Claims | None:
         """Return the claims of a token of ours, of this type, that has not run out; else None.
 
         Whether its sign-in is still live is for the caller to see.
         """
-        if len(token) > _MAX_LENGTH or not token.isascii():
+        if len(token) > _MAX_LENGTH or not token.isascii() or not token.startswith(_BEGINNING):
             return None
         try:
             decoded = jwt.decode(token, self._jwt_key, algorithms=[_ALGORITHM])
