@@ -16,8 +16,10 @@ FOLDER: Final = "src/palaver/services/"
 SUFFIX: Final = "Service"
 
 MAKES_ACTORS: Final = "it makes an actor of a credential"
+STOPS: Final = "it stops what runs: the server ends, and nobody calls"
 COMPUTES: Final = "it computes with what it is given, and looks nothing up"
 EXCEPTIONS: Final[Mapping[str, str]] = {
+    "ModelService.close": STOPS,
     "SessionService.authenticate_cookie": MAKES_ACTORS,
     "SessionService.authenticate_token": MAKES_ACTORS,
     "SessionService.csrf_token": COMPUTES,

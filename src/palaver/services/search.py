@@ -36,10 +36,13 @@ class SearchService:
 
         Every word of `q` must be in the title or the message; the last may be unfinished, words
         between quotation marks stand beside each other. What was stored before the call is found.
-        Raises `InvalidInput` for a blank or too long `q`, and for a cursor that is none.
+        Raises `InvalidInput` for a blank or too long `q`, a cursor that is none, a limit below 1.
         """
         query = _parse(q)
         offset = _parse_cursor(cursor)
+        if limit < 1:
+            message = "A page holds at least one hit."
+            raise InvalidInput.of("limit", Fault.TOO_SMALL, message, place="query", limit=1)
         size = min(limit, PAGE_MAX, HITS_MAX - offset)
         if not query or size < 1:
             return SearchPage([], None)

@@ -1,0 +1,33 @@
+"""Conversations for tests, made as people make them; the services here start no generation."""
+
+from collections.abc import Sequence
+
+from palaver.domain.conversations import Conversation, Message
+from palaver.domain.users import Actor
+from palaver.kit.clock import Clock, system_clock
+from palaver.services.conversations import ConversationService
+from palaver.services.driver import Driver
+from palaver.services.models import ModelService
+from palaver.storage.database import Database
+from palaver.storage.log import DatabaseLog
+from palaver.streaming.runs import Runs
+
+
+def conversations_over(db: Database, *, clock: Clock = system_clock) -> ConversationService:
+    """Return the verbs of conversations, over runs that never begin."""
+    runs = Runs(DatabaseLog(db), clock=clock, is_alone=True)
+    return ConversationService(
+        db, Driver(db, runs, ModelService(db, {}, clock=clock), clock=clock), clock=clock
+    )
+
+
+async def a_talk(
+    conversations: ConversationService,
+    owner: Actor,
+    *texts: str,
+    title: str | None = None,
+) -> tuple[Conversation, Sequence[Message]]:
+    """Return a new conversation with these user messages."""
+    conversation = await conversations.create(owner, title=title)
+    messages = [await conversations.append(owner, conversation.id, text=text) for text in texts]
+    return conversation, messages
