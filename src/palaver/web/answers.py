@@ -1,12 +1,15 @@
 """What goes back: JSON in a contract's shape, cookies, and the headers that every answer bears."""
 
 from http.cookies import SimpleCookie
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from starlette.responses import Response
 
 from palaver.web.call import CSRF_COOKIE, DEVICE_COOKIE, SESSION_COOKIE, Call
+
+COOKIE_SECONDS: Final = 400 * 24 * 3600
+"""The most that browsers keep. When a session ends is the server's to say: it slides with use."""
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 
@@ -26,14 +29,13 @@ def finish(call: Call, response: Response) -> Response:
 
 def set_session_cookies(call: Call, *, token: str, csrf_token: str) -> None:
     """Sign this browser in: the session for us alone, the CSRF token for scripts as well."""
-    lifetime = call.settings.session_lifetime_seconds
-    _set(call, SESSION_COOKIE, token, max_age=lifetime, script_readable=False)
-    _set(call, CSRF_COOKIE, csrf_token, max_age=lifetime, script_readable=True)
+    _set(call, SESSION_COOKIE, token, max_age=COOKIE_SECONDS, script_readable=False)
+    _set(call, CSRF_COOKIE, csrf_token, max_age=COOKIE_SECONDS, script_readable=True)
 
 
 def set_device_cookie(call: Call, device: str) -> None:
     """Remember this browser, so that nobody else's wrong passwords lock it out."""
-    _set(call, DEVICE_COOKIE, device, max_age=365 * 24 * 3600, script_readable=False)
+    _set(call, DEVICE_COOKIE, device, max_age=COOKIE_SECONDS, script_readable=False)
 
 
 def clear_session_cookies(call: Call) -> None:
