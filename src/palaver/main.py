@@ -122,7 +122,6 @@ def application(settings: Settings, services: Services) -> ASGIApp:
             public_url=settings.public_url,
             cookies_cross_site=settings.cookies_cross_site,
             allowed_origins=settings.cors_origins,
-            session_lifetime_seconds=settings.session_lifetime_seconds,
             version=__version__,
         ),
         fallback=PAGES,

@@ -9,5 +9,4 @@ class WebSettings(msgspec.Struct, frozen=True):
     public_url: str | None = None  # "https://chat.example.org", when a proxy hides it
     cookies_cross_site: bool = False  # SameSite=None; Secure, for front ends on other origins
     allowed_origins: tuple[str, ...] = ()
-    session_lifetime_seconds: int = 7 * 24 * 3600
     version: str = ""
