@@ -45,6 +45,7 @@ class Endpoint:
     max_bytes: int = JSON_MAX_BYTES
     is_documented: bool = True  # stands in the OpenAPI document
     refuses: tuple[int, ...] = ()  # statuses of failures that its signature does not tell of
+    events: tuple[type, ...] = ()  # the data of the events of an `EventStream`
 
     @property
     def changes(self) -> bool:

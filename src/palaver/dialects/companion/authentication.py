@@ -9,4 +9,4 @@ async def sign_in(call: Call, body: wire.Credentials) -> wire.Token:
     signed_in = await call.services.sessions.sign_in_for_tokens(
         call.actor, username=body.username, password=body.password, otp=body.otp
     )
-    return wire.Token(signed_in.access_token)
+    return wire.Token(signed_in.access_token, "bearer")

@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from palaver.dialects.companion import authentication, conversations, messages, users
+from palaver.dialects.companion import authentication, conversations, messages, users, wire
 from palaver.web.endpoint import Access, Endpoint
 
 PUBLIC: Final = Access.PUBLIC
 PROVIDER_REFUSES: Final = (404, 429, 502, 504)
+EVENTS: Final = (wire.Content, wire.Done, wire.Failure)
 
 ENDPOINTS: Final = (
     # Authentication
@@ -16,7 +17,7 @@ ENDPOINTS: Final = (
     Endpoint("POST", "/api/v1/conversations/", conversations.create, status=201),
     # Messages
     Endpoint("GET", "/api/v1/conversations/{conversation_id}/messages", messages.list_),
-    Endpoint("POST", "/api/chat", messages.send, refuses=PROVIDER_REFUSES),
+    Endpoint("POST", "/api/chat", messages.send, refuses=PROVIDER_REFUSES, events=EVENTS),
     # Users
     Endpoint("GET", "/api/v1/users/me", users.me),
 )

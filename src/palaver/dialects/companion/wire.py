@@ -66,7 +66,7 @@ class Token(Struct):
     """What opens all other routes, for half an hour."""
 
     access_token: str
-    token_type: Literal["bearer"] = "bearer"  # noqa: S105  # a kind of token
+    token_type: Literal["bearer"]
 
 
 # Conversations
