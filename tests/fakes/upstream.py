@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from itertools import islice
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from palaver.kit.tasks import Tasks
 from tests.fakes.scripts import COUNTED, HUGE_BYTES, MODELS, Failure, Script, error
@@ -121,8 +121,7 @@ class _Connection(asyncio.Protocol):
         self.can_write.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
         self.upstream.connections += 1
         self.upstream._open.add(self)
 
