@@ -1,0 +1,84 @@
+"""The contracts' documentation: Swagger UI over one OpenAPI document each, all served from here."""
+
+from html import escape
+from typing import Final
+
+from starlette.responses import Response
+
+from palaver.domain.errors import NotFound
+from palaver.ui.files import url
+from palaver.ui.html import page
+from palaver.web.call import Call
+from palaver.web.endpoint import Dialect
+from palaver.web.openapi import document, is_documented
+
+# Swagger UI writes style attributes into the pictures that it draws, and has pictures as data.
+POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; form-action 'none'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+
+_MAIN: Final = """\
+<main>
+<h1 hidden>{title}</h1>
+<div id="swagger-ui" data-document="{document}"></div>
+<noscript><p class="without-script">This page needs scripts; the document itself does not:
+<a href="{document}">{document}</a></p></noscript>
+</main>"""
+
+
+async def show_first(call: Call) -> Response:
+    """Show the documentation of the first contract. No contract: ours."""
+    return _page(call, contracts(call)[0])
+
+
+async def show(call: Call, contract: str) -> Response:
+    """Show the documentation of a contract. No contract: ours."""
+    return _page(call, _find(call, contract))
+
+
+async def document_file(call: Call, file: str) -> Response:
+    """Send the OpenAPI document of a contract: `companion.json`. No contract: ours."""
+    if not file.endswith(".json"):
+        raise NotFound("document")
+    dialect = _find(call, file.removesuffix(".json"))
+    content = document(dialect, version=call.settings.version)
+    headers = {"cache-control": "no-cache", "x-content-type-options": "nosniff"}
+    return Response(content, 200, headers, "application/json")
+
+
+def contracts(call: Call) -> list[Dialect]:
+    """Return what there is to document."""
+    dialects: tuple[Dialect, ...] = call.request.app.dialects
+    return [dialect for dialect in dialects if is_documented(dialect)]
+
+
+def _find(call: Call, name: str) -> Dialect:
+    for dialect in contracts(call):
+        if dialect.name == name:
+            return dialect
+    raise NotFound("contract")
+
+
+def _page(call: Call, shown: Dialect) -> Response:
+    tabs = [_tab(dialect, is_shown=dialect is shown) for dialect in contracts(call)]
+    address = f"/openapi/{shown.name}.json"
+    return page(
+        f"{shown.title} API",
+        _MAIN.format(title=escape(f"{shown.title} API"), document=address),
+        head=(
+            f'<link rel="stylesheet" href="{url("swagger-ui.css")}">\n'
+            f'<link rel="stylesheet" href="{url("docs.css")}">\n'
+            f'<script src="{url("swagger-ui-bundle.js")}" defer></script>\n'
+            f'<script src="{url("docs.js")}" defer></script>\n'
+        ),
+        bar=f'<nav class="tabs" aria-label="Contracts">{"".join(tabs)}</nav>',
+        body_class="docs",
+        policy=POLICY,
+    )
+
+
+def _tab(dialect: Dialect, *, is_shown: bool) -> str:
+    current = ' aria-current="page"' if is_shown else ""
+    return f'<a href="/docs/{dialect.name}"{current}>{escape(dialect.title)}</a>'

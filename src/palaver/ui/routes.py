@@ -1,0 +1,22 @@
+"""Every URL that answers with a page, or with what a page needs."""
+
+from typing import Final
+
+from palaver.ui import docs, files, setup, welcome
+from palaver.web.endpoint import Access, Endpoint
+
+PUBLIC: Final = Access.PUBLIC
+FORM_MAX_BYTES: Final = 64 * 1024
+
+ENDPOINTS: Final = (
+    Endpoint("GET", "/", welcome.show, PUBLIC),
+    # The first administrator
+    Endpoint("GET", "/app/setup", setup.show, PUBLIC),
+    Endpoint("POST", "/app/setup", setup.submit, PUBLIC, takes_form=True, max_bytes=FORM_MAX_BYTES),
+    # The contracts' documentation
+    Endpoint("GET", "/docs", docs.show_first, PUBLIC),
+    Endpoint("GET", "/docs/{contract}", docs.show, PUBLIC),
+    Endpoint("GET", "/openapi/{file}", docs.document_file, PUBLIC),
+    # Styles, scripts, pictures
+    Endpoint("GET", "/app/files/{name}", files.get, PUBLIC),
+)
