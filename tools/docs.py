@@ -9,6 +9,7 @@ A page is either made as a whole (`PAGES`), or holds blocks between two comments
     <!-- end of settings -->
 """
 
+import inspect
 import json
 import re
 import sys
@@ -20,6 +21,9 @@ import msgspec
 
 from palaver.config.providers import BUILTIN
 from palaver.config.settings import CONFIG_FILE, FIELDS, PREFIX, about, wanted
+from palaver.dialects import DIALECTS
+from palaver.ui import PAGES as PAGES_OF_THE_UI
+from palaver.web.app import rows_of
 
 ROOT: Final = Path(__file__).parent.parent
 
@@ -57,8 +61,36 @@ def providers() -> str:
     return table(("Provider", "Models", "Key", "Address", "Default", "Used when"), rows)
 
 
+def routes() -> str:
+    """Every URL, contract by contract, with who may call it and the function that answers."""
+    parts = [
+        "# Routes\n\n"
+        "Made by `make docs`; `palaver routes` prints the same with line numbers. A path answers\n"
+        "in its other slash form as well, where no contract owns that one."
+    ]
+    for dialect in (*DIALECTS, PAGES_OF_THE_UI):
+        rows = [
+            (
+                row.endpoint.method,
+                f"`{row.endpoint.path}`",
+                row.endpoint.access.name.lower(),
+                _place(row.endpoint.handler),
+            )
+            for row in rows_of((dialect,))
+        ]
+        if rows:
+            head = ("Method", "Path", "Who", "Handler")
+            parts.append(f"## {dialect.name}\n\n{table(head, rows)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _place(handler: Callable[..., Any]) -> str:
+    module = inspect.unwrap(handler).__module__.removeprefix("palaver.")
+    return f"`{module}.{handler.__name__}`"
+
+
 BLOCKS: Final[dict[str, Callable[[], str]]] = {"settings": settings, "providers": providers}
-PAGES: Final[dict[str, Callable[[], str]]] = {}
+PAGES: Final[dict[str, Callable[[], str]]] = {"docs/routes.md": routes}
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

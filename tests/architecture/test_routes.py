@@ -1,0 +1,52 @@
+"""Every table of routes keeps to its contract's document, and no two rows clash."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from palaver.dialects import DIALECTS
+from palaver.ui import PAGES
+from palaver.web.app import rows_of
+from palaver.web.matcher import Matcher
+
+DOCUMENTS = Path(__file__).parent.parent.parent / "docs" / "contracts"
+METHOD_AND_PATH = re.compile(r"`(GET|POST|PUT|PATCH|DELETE) (/[^`?]*)")
+ROWS = [
+    pytest.param(dialect, row, id=f"{dialect.name} {row.method} {row.path}")
+    for dialect in DIALECTS
+    for row in dialect.endpoints
+]
+
+
+def document(dialect) -> str:
+    return (DOCUMENTS / f"{dialect.name}.md").read_text(encoding="utf-8")
+
+
+def shape(path: str) -> str:
+    """Return a path without the names of its parameters."""
+    return re.sub(r"\{[^}]*\}", "{}", path)
+
+
+def test_no_two_rows_are_the_same():
+    Matcher((row.endpoint.method, row.endpoint.path, row) for row in rows_of((*DIALECTS, PAGES)))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+def test_every_documented_route_stands_in_the_table(dialect):
+    table = {(row.method, shape(row.path)) for row in dialect.endpoints}
+    documented = {
+        (method, shape(path)) for method, path in METHOD_AND_PATH.findall(document(dialect))
+    }
+    assert documented
+    assert documented - table == set()
+
+
+@pytest.mark.parametrize(("dialect", "row"), ROWS)
+def test_every_handler_cites_a_heading_or_says_that_there_is_none(dialect, row):
+    text = inspect.getdoc(row.handler) or ""
+    if "Beyond the document" in text:
+        return
+    (heading,) = re.findall(r'Contract: "([^"]+)"', text)
+    assert re.search(rf"^#+ {re.escape(heading)}\s*$", document(dialect), re.MULTILINE)
