@@ -17,8 +17,13 @@ from palaver.storage.migrate import migrate
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")  # noqa: TID251
 _RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))  # noqa: TID251
 
-# What only a power loss could notice.
-_FAST = ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "autovacuum = off")
+_FAST = (
+    "fsync = off",  # what only a power loss could notice
+    "synchronous_commit = off",
+    "full_page_writes = off",
+    "autovacuum = off",
+    "deadlock_timeout = '50ms'",
+)
 
 # Empties every table but the version, and starts the ids anew; far cheaper than a new database.
 _WIPE = """
