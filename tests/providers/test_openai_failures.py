@@ -56,7 +56,7 @@ async def test_plain_http_where_https_is_wanted_is_unreachable(
         (404, {"message": "The model `sim` does not exist.", "code": "model_not_found"}, ErrorKind.MODEL_NOT_FOUND, 'Simulator has no model named "sim".'),
         (404, {"message": 'model "sim" not found, try pulling it first'}, ErrorKind.MODEL_NOT_FOUND, 'Simulator has no model named "sim".'),
         (400, {"message": "sim is not a valid model ID", "code": 400}, ErrorKind.MODEL_NOT_FOUND, 'Simulator has no model named "sim".'),
-        (404, {"message": "No such thing."}, F, "Simulator has no such address: is its base URL right?: No such thing."),
+        (404, {"message": "No such thing."}, F, "Simulator has no such address (No such thing.): is its base URL right?"),
         (413, {"message": ""}, F, "Simulator refused the request with status 413."),
         (301, {"message": ""}, F, "Simulator has moved (status 301): its base URL is not right."),
     ],

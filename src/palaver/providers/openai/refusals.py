@@ -124,7 +124,8 @@ def failure(
             retry_after_seconds=retry_after_seconds,
         )
     if status == 404:
-        return ProviderError(f"{name} has no such address: is its base URL right?{said}")
+        detail = f" ({said[2:]})" if refusal.message else ""
+        return ProviderError(f"{name} has no such address{detail}: is its base URL right?")
     if status in (408, 500, 502, 503, 504):
         return PassingError(f"{name} failed with status {status}{said}")
     if 300 <= status < 400:
