@@ -3,9 +3,9 @@
 Whoever changes a text enqueues its ref in the same transaction. A fold moves many at once into the
 index, and reads each text as it is then; so it does not matter who folds, how often, or when.
 
-Every indexed word begins with its owner (`17_hello`): the postings of one word are one user's, a
-common word or a short prefix costs what that user has written, and no rank tells about others.
-SQLite keeps the kind in the high bits of the row id, so that one kind is one range, newest last.
+Every indexed word begins with its owner and kind (`17m_hello`): the postings of one word are one
+user's, a common word or a short prefix costs what that user has written, and no rank tells about
+others. SQLite keeps the kind in the high bits of the row id as well.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,10 +19,16 @@ from palaver.storage.connection import Connection
 from palaver.storage.statements import Engine, Statement
 
 TEXT_MAX: Final = 400_000  # code points of one text that are indexed
-CANDIDATES_MAX: Final = 2_000  # hits of a kind that are ranked, newest first
+CANDIDATES_MAX: Final = 500  # hits of a kind that are ranked, newest first
 _VECTOR_MAX_BYTES: Final = 900_000  # PostgreSQL refuses a tsvector of 1 MiB
 _POSITIONS_MAX: Final = 255  # of one word in a tsvector
 _REF_BITS: Final = 48
+_LETTERS: Final = {
+    SearchKind.TITLE: "t",
+    SearchKind.MESSAGE: "m",
+    SearchKind.MEMORY: "y",
+    SearchKind.CHUNK: "c",
+}
 
 
 class Pending(msgspec.Struct, frozen=True, gc=False):
@@ -105,48 +111,73 @@ _REMOVE: Final[Statement[None]] = Statement(
 )
 
 
-def _candidates(kind: SearchKind, engine: Engine) -> str:
-    """Select ref and score (the lowest is the best) of the newest matches of a kind."""
-    if engine is Engine.SQLITE:
-        first = kind << _REF_BITS
-        return f"""select rowid - {first} as ref, bm25(search_index) as score from search_index
-            where search_index match :match
-            and rowid between {first} and {first + (1 << _REF_BITS) - 1}
-            order by rowid desc limit {CANDIDATES_MAX}"""
-    # Ranked outside, else every match is ranked before the limit.
-    return f"""select ref, -ts_rank(words, cast(:match as text)::tsquery, 1) as score from (
-            select ref, words from search_index
-            where words @@ cast(:match as text)::tsquery and kind = {kind:d}
-            order by ref desc limit {CANDIDATES_MAX}) newest"""
+# What of a candidate is shown, for the kinds that search looks for.
+_TITLE_SHOWN: Final = f"""select {SearchKind.TITLE:d} as kind, c.uuid, c.title,
+        null as message_uuid, c.created_at, c.title as text
+    from conversations c
+    where c.id = found.ref and c.owner_id = :owner_id and c.deleted_at is null"""
+_MESSAGE_SHOWN: Final = f"""select {SearchKind.MESSAGE:d} as kind, c.uuid, c.title,
+        m.uuid as message_uuid, m.created_at, m.text
+    from messages m join conversations c on c.id = m.conversation_id
+    where m.id = found.ref and c.owner_id = :owner_id and {_SHOWN_MESSAGE}"""
 
 
-def _find(engine: Engine) -> str:
-    return f"""
-        select kind, uuid, title, message_uuid, created_at, case
-            when kind = {SearchKind.TITLE:d} then title
-            else (select text from messages where id = hits.ref) end
-        from (
-            select * from (
-                select {SearchKind.TITLE:d} as kind, c.uuid, c.title, null as message_uuid,
-                    c.created_at, t.ref, t.score
-                from ({_candidates(SearchKind.TITLE, engine)}) t
-                join conversations c on c.id = t.ref
-                where c.owner_id = :owner_id and c.deleted_at is null
-                union all
-                select {SearchKind.MESSAGE:d} as kind, c.uuid, c.title, m.uuid as message_uuid,
-                    m.created_at, t.ref, t.score
-                from ({_candidates(SearchKind.MESSAGE, engine)}) t
-                join messages m on m.id = t.ref
-                join conversations c on c.id = m.conversation_id
-                where c.owner_id = :owner_id and {_SHOWN_MESSAGE}
-            ) shown
-            order by score, created_at desc, ref desc limit :limit offset :offset
-        ) hits
-        order by score, created_at desc, ref desc"""
+def _sqlite_candidates(kind: SearchKind, match: str) -> str:
+    """Select the newest matches of a kind with their score: the lowest is the best."""
+    first = kind << _REF_BITS
+    return f"""select * from (
+        select {kind:d} as kind, rowid - {first} as ref, bm25(search_index) as score
+        from search_index where search_index match :{match}
+        order by rowid desc limit {CANDIDATES_MAX})"""
+
+
+def _postgresql_candidates(kind: SearchKind, match: str) -> str:
+    """Select the newest matches of a kind with their score: the lowest is the best.
+
+    Ordered by an expression, else the planner, which knows nothing of one user's words, walks the
+    whole table backwards instead of using the index of words. Ranked after the limit.
+    """
+    query = f"cast(:{match} as text)::tsquery"
+    return f"""select {kind:d} as kind, ref, (
+            select -ts_rank(words, {query}, 1) from search_index ranked
+            where ranked.kind = {kind:d} and ranked.ref = newest.ref) as score
+        from (select ref from search_index where words @@ {query}
+            order by ref + 0 desc limit {CANDIDATES_MAX}) newest"""
 
 
 _FIND: Final = Statement(
-    row=Found, sqlite=_find(Engine.SQLITE), postgresql=_find(Engine.POSTGRESQL), slow=True
+    row=Found,
+    sqlite=f"""
+        select found.kind, c.uuid, c.title, m.uuid,
+            coalesce(m.created_at, c.created_at), coalesce(m.text, c.title)
+        from (
+            {_sqlite_candidates(SearchKind.TITLE, "titles")}
+            union all
+            {_sqlite_candidates(SearchKind.MESSAGE, "messages")}
+        ) found
+        left join messages m on found.kind = {SearchKind.MESSAGE:d} and m.id = found.ref
+            and m.deleted_at is null and m.is_hidden = 0
+        join conversations c on c.owner_id = :owner_id and c.deleted_at is null
+            and c.id = case found.kind
+                when {SearchKind.TITLE:d} then found.ref else m.conversation_id end
+        order by found.score, found.kind, found.ref desc limit :limit offset :offset""",
+    # `offset 0` keeps each look-up one of its own: best first, until there are enough.
+    postgresql=f"""
+        select shown.* from (
+            select * from (
+                {_postgresql_candidates(SearchKind.TITLE, "titles")}
+                union all
+                {_postgresql_candidates(SearchKind.MESSAGE, "messages")}
+            ) scored
+            order by score, kind, ref desc
+        ) found cross join lateral (
+            {_TITLE_SHOWN} and found.kind = {SearchKind.TITLE:d}
+            union all
+            {_MESSAGE_SHOWN} and found.kind = {SearchKind.MESSAGE:d}
+            offset 0
+        ) shown
+        order by found.score, found.kind, found.ref desc limit :limit offset :offset""",
+    slow=True,
 )
 
 
@@ -179,7 +210,14 @@ class SearchStore:
         for entry in entries:
             place = {"kind": entry.kind, "ref": entry.ref}
             if entry.words:
-                rows.append({**place, "words": render(entry.owner_id, entry.words)})
+                rows.append(
+                    {
+                        **place,
+                        "words": render(
+                            _scope(entry.owner_id, SearchKind(entry.kind)), entry.words
+                        ),
+                    }
+                )
             else:
                 gone.append(place)
         if gone:
@@ -196,46 +234,54 @@ class SearchStore:
     ) -> list[Found]:
         """Return the owner's titles and shown messages that hold every phrase, best first."""
         render = _fts5 if self._connection.engine is Engine.SQLITE else _tsquery
-        match = render(owner_id, query.phrases)
         return await self._connection.all(
-            _FIND, match=match, owner_id=owner_id, limit=limit, offset=offset
+            _FIND,
+            titles=render(_scope(owner_id, SearchKind.TITLE), query.phrases),
+            messages=render(_scope(owner_id, SearchKind.MESSAGE), query.phrases),
+            owner_id=owner_id,
+            limit=limit,
+            offset=offset,
         )
 
 
-def _document(owner_id: int, words: Sequence[str]) -> str:
+def _scope(owner_id: int, kind: SearchKind) -> str:
+    """Return the beginning of every word of one owner's texts of one kind."""
+    return f"{owner_id}{_LETTERS[kind]}_"
+
+
+def _document(scope: str, words: Sequence[str]) -> str:
     """Return the words as FTS5 takes them: it splits at spaces alone."""
-    return f"{owner_id}_" + f" {owner_id}_".join(words)
+    return scope + f" {scope}".join(words)
 
 
-def _vector(owner_id: int, words: Sequence[str]) -> str:
+def _vector(scope: str, words: Sequence[str]) -> str:
     """Return the words as a tsvector literal, with their positions."""
     places: dict[str, list[str]] = {}
     size = 0
     for position, word in enumerate(words, 1):
         known = places.get(word)
         if known is None:
-            size += len(word.encode()) + 24  # the owner, the positions' head, padding
+            size += len(word.encode()) + 24  # the scope, the positions' head, padding
             if size > _VECTOR_MAX_BYTES:
                 break
             places[word] = [str(position)]
         elif len(known) < _POSITIONS_MAX:
             size += 2
             known.append(str(position))
-    return " ".join(f"{owner_id}_{word}:{','.join(at)}" for word, at in places.items())
+    return " ".join(f"{scope}{word}:{','.join(at)}" for word, at in places.items())
 
 
-def _fts5(owner_id: int, phrases: Sequence[Phrase]) -> str:
+def _fts5(scope: str, phrases: Sequence[Phrase]) -> str:
     """Return the query for FTS5; each phrase is quoted, and words hold no quotation mark."""
     return " ".join(
-        f'"{_document(owner_id, phrase.words)}"{"*" if phrase.is_prefix else ""}'
-        for phrase in phrases
+        f'"{_document(scope, phrase.words)}"{"*" if phrase.is_prefix else ""}' for phrase in phrases
     )
 
 
-def _tsquery(owner_id: int, phrases: Sequence[Phrase]) -> str:
+def _tsquery(scope: str, phrases: Sequence[Phrase]) -> str:
     """Return the query for PostgreSQL: phrases joined by `&`, their words by `<->`."""
     return " & ".join(
-        " <-> ".join(f"'{owner_id}_{word}'" for word in phrase.words)
+        " <-> ".join(f"'{scope}{word}'" for word in phrase.words)
         + (":*" if phrase.is_prefix else "")
         for phrase in phrases
     )
