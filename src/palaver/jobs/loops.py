@@ -12,7 +12,8 @@ log = logging.getLogger(__name__)
 class Loops:
     """Repeats each piece of upkeep until `close`; a failure is logged, and the loop goes on."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, pause_after_failure_seconds: float = 1.0) -> None:
+        self._pause = pause_after_failure_seconds
         self._tasks = Tasks()
 
     def start(self, step: Callable[[], Awaitable[float]], *, name: str) -> None:
@@ -29,5 +30,5 @@ class Loops:
                 pause = await step()
             except Exception:
                 log.exception("%s failed", name)
-                pause = 1.0
+                pause = self._pause
             await asyncio.sleep(pause)
