@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from palaver.domain.errors import DomainError, ErrorKind, ProviderError
+from palaver.domain.errors import DomainError, ErrorKind, NotFound, ProviderError
 from palaver.domain.models import ListedModel, Model, ModelProfile, ModelType, model_name
 from palaver.domain.providers import Capabilities, Provider
 from palaver.domain.users import Actor
@@ -100,9 +100,9 @@ class ModelService:
     async def list_models(self, actor: Actor, provider_id: str) -> Sequence[Model]:  # noqa: ARG002  # see above
         """Return a provider's active models: in its own order, then those that were added.
 
-        Raises `DomainError` (`PROVIDER_NOT_FOUND`), `ProviderError` where it has never answered.
+        Raises `NotFound`, `ProviderError` where it has never answered.
         """
-        listing = self._listing(provider_id)
+        listing = self._addressed(provider_id)
         await listing.ensure()
         models = self._on_offer(listing, await self._registry())
         if listing.names is None and not models:
@@ -110,8 +110,8 @@ class ModelService:
         return models
 
     async def check(self, actor: Actor, provider_id: str) -> ProviderHealth:  # noqa: ARG002  # see above
-        """Ask a provider now. Raises `DomainError` (`PROVIDER_NOT_FOUND`)."""
-        listing = self._listing(provider_id)
+        """Ask a provider now. Raises `NotFound`."""
+        listing = self._addressed(provider_id)
         try:
             await listing.ask(timeout_seconds=CHECK_SECONDS)
         except ProviderError as error:
@@ -158,6 +158,11 @@ class ModelService:
         if self.default_model and self.default_model.startswith(prefix):
             return await self._named(_full_name(None, self.default_model))
         return await self._first(provider_id)
+
+    def _addressed(self, provider_id: str) -> Listing:
+        if (listing := self._listings.get(provider_id)) is None:
+            raise NotFound("provider")
+        return listing
 
     def _listing(self, provider_id: str) -> Listing:
         listing = self._listings.get(provider_id)
