@@ -43,6 +43,7 @@ bench: $(VENV)/dev.stamp  ## Measure, and write docs/benchmarks.md
 
 docs: $(VENV)/dev.stamp  ## Write anew what the docs take from the code
 	@$(PY) -m tools.docs
+	@$(PY) -m pytest --quiet --no-header --write-schema tests/storage/test_migrate.py -k schema
 
 # uv works in a folder of its own that is gone afterwards. No address of an index, none of this
 # machine's settings and no path gets into the lock files.
