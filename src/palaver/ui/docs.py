@@ -12,7 +12,7 @@ from palaver.web.call import Call
 from palaver.web.endpoint import Dialect
 from palaver.web.openapi import document, is_documented
 
-# Swagger UI writes style attributes into the pictures that it draws, and has pictures as data.
+# Swagger UI has pictures as data, and asks the server it documents.
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; "
     "img-src 'self' data:; connect-src 'self'; form-action 'none'; "

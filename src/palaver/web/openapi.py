@@ -70,7 +70,7 @@ def describe(dialect: Dialect, *, version: str) -> Node:
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": f"{dialect.title} - Palaver",
+            "title": dialect.title,
             "version": version,
             "description": dialect.description,
         },

@@ -9,7 +9,7 @@ from palaver.web.endpoint import Dialect
 
 DIALECT: Final = Dialect(
     name="native",
-    title="Palaver",
+    title="Native",
     endpoints=ENDPOINTS,
     render_error=render_error,
     error_shapes=dict.fromkeys(
