@@ -51,6 +51,12 @@ async def test_the_request_is_what_openai_documents(build: Build, upstream: Upst
     }
 
 
+async def test_a_prompt_may_have_megabytes(provider: OpenAIProvider, upstream: Upstream) -> None:
+    text = "ü" * 3_000_000
+    assert (await outcome(provider, ask(text))).text == "Hello, world!"
+    assert upstream.requests[0].body["messages"][1]["content"] == text
+
+
 async def test_without_a_key_no_authorization_is_sent(
     provider: OpenAIProvider, upstream: Upstream
 ) -> None:

@@ -95,6 +95,15 @@ async def test_who_has_too_much_to_do_for_long_is_not_asked_again(
     assert len(upstream.requests) == 1
 
 
+async def test_who_has_too_much_to_do_for_a_moment_is_asked_again_after_it(
+    provider: OpenAIProvider, upstream: Upstream
+) -> None:
+    upstream.plan(error(429, "Too much.", headers={"Retry-After": "1"}))
+    assert (await outcome(provider)).text == "Hello, world!"
+    first, second = upstream.requests
+    assert second.received_at - first.received_at >= 1
+
+
 @pytest.mark.parametrize("after", ["nonsense", "nan", "-3"])
 async def test_a_retry_after_that_is_none_does_no_harm(
     build: Build, upstream: Upstream, after: str

@@ -1,6 +1,7 @@
 """HTTP to a provider, as every adapter needs it: one session, time-outs, further tries."""
 
 import asyncio
+import io
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeVar
@@ -58,7 +59,8 @@ class Transport:
                 response = await self._sessions().request(
                     method,
                     self.settings.base_url + path,
-                    data=body,
+                    # Bytes would be written at once, however many; a file goes in pieces.
+                    data=None if body is None else io.BytesIO(body),
                     headers=headers,
                     # A redirect could carry the key to somebody else.
                     allow_redirects=False,
