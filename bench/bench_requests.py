@@ -20,7 +20,7 @@ from bench.stage import Server, User, free_port, palaver, postgresql, register, 
 from palaver.kit.ids import new_uuid
 from palaver.storage.database import Database, open_database
 
-ROUNDS = 5
+ROUNDS = 2
 SECONDS = 3.0
 CLIENTS = 16
 WORDS = [

@@ -30,7 +30,7 @@ STREAMS = 500
 TOKENS = 200
 RATE = 20
 USERS = 50
-ROUNDS = 5
+ROUNDS = 2
 
 
 def streams(*, on: str, quick: bool = False) -> list[Row]:

@@ -84,6 +84,8 @@ class ConversationService:
     ) -> Sequence[Conversation]:
         """Return those whose title holds a text, in any case; untitled ones show the default."""
         wanted = fold(title_holds)
+        if not wanted:
+            return await self.list(actor, limit=limit, before=before)
         async with self.db.read() as tx:
             return await tx.conversations.filter(
                 owner_id=actor.owner_id,

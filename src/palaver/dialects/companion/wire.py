@@ -1,7 +1,6 @@
 """The shapes of the `companion` contract, in its document's words and its document's order."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal, TypeAlias
 from uuid import UUID
 
@@ -10,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from palaver.domain import conversations, users
 from palaver.domain.conversations import MessageRole
 from palaver.domain.errors import Fault, FieldFault, InvalidInput
+from palaver.kit.clock import iso_text
 from palaver.web.bodies import INT64_MAX
 
 DEFAULT_TITLE: Final = "New Conversation"
@@ -21,14 +21,10 @@ Limit: TypeAlias = Annotated[int, Meta(ge=1, le=INT64_MAX)]
 Id: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 Time: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_WITHOUT_OFFSET: Final = len("2023-01-01T00:00:00.000000")
-
 
 def render_time(at: int) -> Time:
     """Return an instant as this contract writes it: `2023-01-01T00:00:00.000000Z`."""
-    moment = _EPOCH + timedelta(microseconds=at)
-    return moment.isoformat(timespec="microseconds")[:_WITHOUT_OFFSET] + "Z"
+    return f"{iso_text(at)}Z"
 
 
 class Error(Struct):

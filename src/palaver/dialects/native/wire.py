@@ -1,12 +1,12 @@
 """The shapes of the `native` contract, in its document's words and its document's order."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from palaver.domain import search
 from palaver.domain.search import SearchKind
+from palaver.kit.clock import iso_text
 from palaver.web.bodies import INT64_MAX
 
 Limit: TypeAlias = Annotated[int, Meta(ge=1, le=INT64_MAX)]
@@ -15,14 +15,10 @@ Limit: TypeAlias = Annotated[int, Meta(ge=1, le=INT64_MAX)]
 Id: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 Time: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_WITHOUT_OFFSET: Final = len("2026-01-15T10:30:00.000000")
-
 
 def render_time(at: int) -> Time:
     """Return an instant as this contract writes it: `2026-01-15T10:30:00.000000Z`."""
-    moment = _EPOCH + timedelta(microseconds=at)
-    return moment.isoformat(timespec="microseconds")[:_WITHOUT_OFFSET] + "Z"
+    return f"{iso_text(at)}Z"
 
 
 class Error(Struct):

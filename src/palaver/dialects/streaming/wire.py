@@ -9,6 +9,7 @@ from palaver.domain import accounts, conversations, models, users
 from palaver.domain.generations import Options
 from palaver.domain.providers import Capabilities
 from palaver.domain.users import Role
+from palaver.kit.clock import iso_text
 from palaver.services.generations import Choice
 from palaver.services.health import DatabaseHealth
 from palaver.services.models import ListedProvider
@@ -29,13 +30,11 @@ Time: TypeAlias = Annotated[str, Meta(description="UTC, with microseconds, witho
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_WITHOUT_OFFSET: Final = len("2024-01-15T10:30:00.000000")
 
 
 def render_time(at: int) -> Time:
     """Return an instant as this contract writes it: `2024-01-15T10:30:00.000000`."""
-    moment = _EPOCH + timedelta(microseconds=at)
-    return moment.isoformat(timespec="microseconds")[:_WITHOUT_OFFSET]
+    return iso_text(at)
 
 
 def render_time_if(at: int | None) -> Time | None:
