@@ -303,3 +303,25 @@ async def test_a_server_that_does_not_know_stream_options_is_asked_without(
     got = await outcome(provider)
     assert (got.text, got.usage) == ("Hello, world!", None)
     assert "stream_options" not in upstream.requests[1].body
+
+
+async def test_a_refusal_is_the_answer_and_parts_may_hold_thoughts(
+    provider: OpenAIProvider, upstream: Upstream
+) -> None:
+    parts = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]},
+        {"type": "text", "text": "No, "},
+    ]
+    deltas = [{"content": parts}, {"content": None, "refusal": "sorry."}]
+    frames = [
+        b"data: %b\n\n" % json.dumps({"choices": [{"delta": delta}]}).encode() for delta in deltas
+    ]
+    body = b"".join(frames) + b"data: [DONE]\n\n"
+    upstream.plan(Script(body=body, content_type="text/event-stream"))
+    got = await outcome(provider)
+    assert got.events == [
+        ReasoningDelta("Hm."),
+        TextDelta("No, "),
+        TextDelta("sorry."),
+        Finished(FinishReason.STOP),
+    ]

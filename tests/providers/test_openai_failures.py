@@ -10,7 +10,7 @@ import pytest
 
 from palaver.domain.errors import ErrorKind, ProviderError
 from palaver.domain.events import FinishReason, TextDelta
-from palaver.providers.openai import OpenAIProvider
+from palaver.providers.openai import OpenAIProvider, adapter
 from tests.fakes.scripts import Failure, Script, error
 from tests.fakes.upstream import Upstream
 from tests.providers.conftest import Build
@@ -334,3 +334,49 @@ async def test_the_key_is_in_no_sentence_repr_or_log(
             await anext(provider.complete(ask()))
         assert "sk-secret" not in caught.value.message
     assert "sk-secret" not in caplog.text + repr(provider.settings) + json.dumps(str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("sent", "kind", "sentence", "requests"),
+    [
+        ({"message": "Slow down.", "type": "rate_limit_error"}, ErrorKind.PROVIDER_OVERLOADED, "Simulator has too much to do at the moment: Slow down.", 3),
+        ({"message": "Pay.", "code": "insufficient_quota"}, F, "Simulator has no credit left for this account: Pay.", 1),
+        ({"message": "Oops.", "type": "server_error"}, F, "Simulator failed with status 500: Oops.", 3),
+        ({"message": "Not so.", "type": "invalid_request_error"}, F, "Simulator reports an error: Not so.", 1),
+        ({"message": "No model x", "code": "model_not_found"}, ErrorKind.MODEL_NOT_FOUND, 'Simulator has no model named "sim".', 1),
+    ],
+)  # fmt: skip
+async def test_errors_within_a_stream_are_told_apart_by_their_codes(
+    provider: OpenAIProvider, upstream: Upstream, sent: dict[str, str], kind: ErrorKind, sentence: str, requests: int
+) -> None:  # fmt: skip
+    upstream.default = Script(failure=Failure.ERROR, after=0, error=sent)
+    got = await outcome(provider)
+    assert (got.refusal.kind, got.refusal.message) == (kind, sentence)
+    assert len(upstream.requests) == requests
+
+
+async def test_an_answer_that_ends_for_an_error_has_failed(
+    provider: OpenAIProvider, upstream: Upstream
+) -> None:
+    upstream.plan(Script(finish_reason="error"))
+    got = await outcome(provider)
+    assert (got.text, got.refusal.kind) == ("Hello, world!", F)
+
+
+async def test_an_error_whose_body_does_not_come_is_told_without_it(
+    provider: OpenAIProvider, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "ERROR_TIMEOUT_SECONDS", 0.1)
+    upstream.plan(Script(status=400, failure=Failure.HEAD_ONLY))
+    message = (await outcome(provider)).refusal.message
+    assert message == "Simulator refused the request with status 400."
+
+
+async def test_a_cap_is_never_left_out(provider: OpenAIProvider, upstream: Upstream) -> None:
+    upstream.plan(
+        error(400, "Unknown field.", param="max_tokens"),
+        error(400, "Unknown field.", param="max_completion_tokens"),
+    )
+    got = await outcome(provider, ask(max_tokens=5))
+    assert got.refusal.message == "Simulator refused the request with status 400: Unknown field."
+    assert len(upstream.requests) == 2
