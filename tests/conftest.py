@@ -10,6 +10,11 @@ from palaver.storage.statements import Engine
 from tests.databases import PostgreSQLServer, new_sqlite
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a reviewed schema be written: see `tests/storage/schema_text.py`."""
+    parser.addoption("--write-schema", action="store_true", help="write storage/schema/*.sql")
+
+
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[PostgreSQLServer]:
     """One server for the whole run, all workers of pytest-xdist included."""

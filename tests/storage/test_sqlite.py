@@ -254,14 +254,15 @@ async def test_a_slow_read_leaves_the_loop_free_and_ends_when_its_task_is_cancel
     assert len(db._slow._idle) <= 3
 
 
-async def test_a_copy_holds_everything(db, tmp_path):
+async def test_a_copy_holds_everything_and_takes_the_place_of_an_older_one(db, path, tmp_path):
+    await db.keep_copy("former")
     await all_of(db, 10)
-    await db.copy(str(tmp_path / "copy.db"))
-    copy = open_sqlite(str(tmp_path / "copy.db"))
+    await db.keep_copy("former")
+    copy = open_sqlite(f"{path}.former")
     assert len(await names(copy)) == 10
     await copy.close()
-    with pytest.raises(DatabaseError, match=r"copy\.db"):
-        await db.copy(str(tmp_path / "copy.db"))
+    with pytest.raises(DatabaseError, match="nowhere/else"):
+        await db.keep_copy("nowhere/else")
 
 
 async def test_what_is_no_database_is_refused_with_a_sentence(tmp_path):

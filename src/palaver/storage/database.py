@@ -90,6 +90,9 @@ class Database(Protocol):
     def exclusive(self) -> AbstractAsyncContextManager[SchemaConnection]:
         """Open a transaction that may change the schema, with no other migration beside it."""
 
+    async def keep_copy(self, name: str) -> None:
+        """Keep the database as it is now in `<database>.<name>` (SQLite only)."""
+
     async def close(self) -> None:
         """Let open transactions end, and give up every connection."""
 

@@ -34,9 +34,13 @@ _CREATE: Final = {
 async def migrate(db: Database, *, clock: Clock = system_clock) -> list[str]:
     """Apply the steps that are missing, one transaction each; return their names.
 
-    A step that is cut off leaves nothing. Raises `DatabaseError` when the database is newer than
-    this Palaver. On SQLite the caller holds the process lock.
+    A step that is cut off leaves nothing. On SQLite a copy of the former state stays beside the
+    database, and the caller holds the process lock. Raises `DatabaseError` when the database is
+    newer than this Palaver.
     """
+    version = await schema_version(db)
+    if 0 < version < len(STEPS):
+        await db.keep_copy(f"schema-{version}")
     applied = []
     while (name := await _apply_next(db, clock)) is not None:
         applied.append(name)

@@ -51,8 +51,14 @@ _LOST: Final = (
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InternalClientError,  # what a write into a cut connection may leave behind
 )
-_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+_ERRORS: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
 
 
 async def open_postgresql(url: str, *, max_connections: int = 20) -> "PostgreSQL":
@@ -94,6 +100,9 @@ class PostgreSQL:
     def exclusive(self) -> AbstractAsyncContextManager[SchemaConnection]:
         """Open a transaction that may change the schema, one at a time over all processes."""
         return _SchemaBlock(self._pool, self._inside)
+
+    async def keep_copy(self, name: str) -> None:
+        """Do nothing: copies of a server's databases are its operator's."""
 
     def listen(self, channel: str, hook: Callable[[str], None]) -> None:
         """Call `hook` with what others `pg_notify` on this channel, until `close`.

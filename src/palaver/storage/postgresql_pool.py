@@ -3,11 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import asyncpg
 
 from palaver.storage.database import Closed
+
+_GOODBYE_SECONDS: Final = 2.0
 
 Raw: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -70,9 +72,12 @@ class Pool:
         while self._free_places + len(self._idle) < self._size:
             self._emptied = asyncio.get_running_loop().create_future()
             await self._emptied
-        for raw in self._idle:
-            await raw.close()
-        self._free_places, self._idle = self._size, []
+        idle, self._idle, self._free_places = self._idle, [], self._size
+        for raw in idle:
+            try:
+                await raw.close(timeout=_GOODBYE_SECONDS)
+            except (asyncpg.PostgresError, asyncpg.InternalClientError, OSError):
+                raw.terminate()
 
     async def _open(self) -> Raw:
         try:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Final
 
@@ -77,15 +78,9 @@ class SQLite:
         finally:
             raw.close()  # rolls back what is not committed
 
-    async def copy(self, path: str) -> None:
-        """Write a compact copy of the whole database, as of now, to a file that is not there."""
-        raw = await asyncio.to_thread(self._connect)
-        try:
-            await asyncio.to_thread(raw.execute, "vacuum into ?", (path,))
-        except apsw.Error as error:
-            raise DatabaseError(f"The copy {path} cannot be written: {error}") from error
-        finally:
-            raw.close()
+    async def keep_copy(self, name: str) -> None:
+        """Keep the database as it is now in `<database>.<name>`; an older copy is replaced."""
+        await asyncio.to_thread(self._copy, Path(f"{self.path}.{name}"))
 
     async def close(self) -> None:
         """Let the running batch become durable, then give up every connection."""
@@ -110,6 +105,18 @@ class SQLite:
             self._inside.discard(task)
             raw.execute("rollback")
             self._snapshots.append(raw)
+
+    def _copy(self, path: Path) -> None:
+        unfinished = path.with_name(f"{path.name}.unfinished")
+        raw = self._connect()
+        try:
+            unfinished.unlink(missing_ok=True)
+            raw.execute("vacuum into ?", (str(unfinished),))
+            unfinished.replace(path)
+        except (apsw.Error, OSError) as error:
+            raise DatabaseError(f"The copy {path} cannot be written: {error}") from error
+        finally:
+            raw.close()
 
     def _connect(self) -> apsw.Connection:
         raw = apsw.Connection(
