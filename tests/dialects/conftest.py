@@ -7,7 +7,7 @@ import pytest
 
 from palaver.config import Settings
 from palaver.domain.providers import ProviderSettings
-from palaver.domain.users import Role
+from palaver.domain.users import SYSTEM, Role
 from tests.cast import SECRET_KEY
 from tests.databases import new_sqlite
 from tests.fakes.upstream import Upstream
@@ -51,9 +51,13 @@ def settings(upstream: Upstream, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-async def palaver(settings: Settings, clock: MovableClock) -> AsyncIterator[Palaver]:
-    """Serve the house."""
+async def palaver(
+    settings: Settings, clock: MovableClock, upstream: Upstream
+) -> AsyncIterator[Palaver]:
+    """Serve the house, which has asked the provider for its models already."""
     async with running(settings, clock=clock) as palaver:
+        await palaver.services.models.list_providers(SYSTEM)
+        upstream.requests.clear()
         yield palaver
 
 

@@ -5,8 +5,9 @@ import json
 import re
 
 import pytest
+from msgspec import structs
 
-from palaver.domain.errors import ErrorKind
+from palaver.config import Settings
 from tests.contracts import FOLDER, shape
 from tests.dialects.streaming.helpers import (
     EXAMPLES,
@@ -20,7 +21,7 @@ from tests.dialects.streaming.helpers import (
 )
 from tests.fakes.scripts import Failure, Script, error
 from tests.fakes.upstream import Upstream
-from tests.http import Palaver, Visitor, settled
+from tests.http import Visitor, running, settled
 
 HELLO = "Hello, world!"
 SLOW = Script(words=("a", "b", "c"), failure=Failure.STALL, after=2)
@@ -198,7 +199,8 @@ FAILURES = [
     (Script(failure=Failure.HANG_UP), "PROVIDER_UNREACHABLE"),
     (Script(failure=Failure.NO_HTTP), "PROVIDER_ERROR"),
     (Script(failure=Failure.MALFORMED), "PROVIDER_ERROR"),
-    (Script(failure=Failure.CUT), "PROVIDER_ERROR"),
+    (Script(failure=Failure.CUT), "PROVIDER_UNREACHABLE"),
+    (Script(failure=Failure.NO_DONE), "PROVIDER_ERROR"),
     (Script(failure=Failure.ERROR), "PROVIDER_ERROR"),
 ]
 
@@ -408,11 +410,22 @@ async def test_a_message_sent_meanwhile_is_answered_next(
     assert [message["content"] for message in messages] == ["one", "ab", "two", "second"]
 
 
-async def test_a_run_that_the_database_knows_as_failed_by_us_says_nothing_of_why(
-    palaver: Palaver, owner: Visitor, upstream: Upstream
+async def test_a_provider_that_falls_silent_is_a_time_out(
+    settings: Settings, upstream: Upstream
 ) -> None:
-    # A text that no database takes: the run fails, the stream ends as every failure does.
+    provider = structs.replace(settings.providers[0], idle_timeout_seconds=0.05, retries=0)
+    upstream.by_model["sim"] = Script(failure=Failure.STALL, after=1)
+    async with running(structs.replace(settings, providers=(provider,))) as palaver:
+        owner = await palaver.person("owner")
+        events = await the_answer(owner, await a_conversation(owner, "Hello"))
+    assert names_of(events) == ["ping", "delta", "usage", "error", "done"]
+    assert events[-2].data["code"] == "PROVIDER_TIMEOUT"
+
+
+async def test_text_that_no_database_holds_never_breaks_a_stream(
+    owner: Visitor, upstream: Upstream
+) -> None:
     upstream.plan(Script(words=("fine", "no\0good")))
     events = await the_answer(owner, await a_conversation(owner, "Hello"))
-    assert events[-1].data["status"] in {"ok", "error"}
-    assert ErrorKind.INTERNAL.name not in str(events)
+    assert events[-1].name == "done"
+    assert "\0" not in text_of(events)
