@@ -262,13 +262,13 @@ async def test_canceling_closes_the_socket_also_before_the_first_byte(
 
 
 async def test_a_reader_who_takes_its_time_is_no_silence(build: Build, upstream: Upstream) -> None:
-    provider = build(idle_timeout_seconds=0.2)
+    provider = build(idle_timeout_seconds=0.3)
     async with aclosing(provider.complete(ask())) as events:
         got = []
         async for event in events:
             got.append(event)
             if len(got) < 3:
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(0.4)
     assert isinstance(got[-1], Finished)
 
 

@@ -194,7 +194,7 @@ async def test_silence_is_a_time_out_and_bytes_without_news_are_silence(
     build: Build, upstream: Upstream, script: Script, at: int
 ) -> None:
     upstream.plan(script)
-    got = await outcome(build(idle_timeout_seconds=0.2, whole_timeout_seconds=0.3))
+    got = await outcome(build(idle_timeout_seconds=0.4, whole_timeout_seconds=0.5))
     assert len(got.events) == at
     assert got.refusal.kind is ErrorKind.PROVIDER_TIMEOUT
     assert len(upstream.requests) == 1
@@ -208,7 +208,7 @@ async def test_the_first_delta_may_be_given_more_time(build: Build, upstream: Up
 
 
 async def test_a_whole_answer_has_a_time_out_of_its_own(build: Build, upstream: Upstream) -> None:
-    upstream.plan(Script(delay_seconds=0.1), Script(failure=Failure.SILENT))
+    upstream.plan(Script(delay_seconds=0.05), Script(failure=Failure.SILENT))
     provider = build(streams=False, idle_timeout_seconds=0.1, whole_timeout_seconds=1)
     assert (await outcome(provider)).text == "Hello, world!"
     assert (await outcome(provider)).refusal.kind is ErrorKind.PROVIDER_TIMEOUT
