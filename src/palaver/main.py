@@ -32,6 +32,7 @@ from palaver.services.services import Services
 from palaver.storage.database import Database, open_database
 from palaver.storage.log import DatabaseLog
 from palaver.storage.migrate import migrate
+from palaver.storage.process_lock import sole_process
 from palaver.storage.statements import Engine
 from palaver.streaming.runs import Runs
 from palaver.ui import PAGES
@@ -68,6 +69,7 @@ async def opened(
     """
     policy = account_policy(settings)
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(sole_process(settings.database))
         db = await open_database(settings.database)
         stack.push_async_callback(db.close)
         await migrate(db)

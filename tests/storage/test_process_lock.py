@@ -7,7 +7,7 @@ import pytest
 
 import palaver
 from palaver.storage.database import DatabaseError
-from palaver.storage.process_lock import ProcessLock, _file_system
+from palaver.storage.process_lock import ProcessLock, _file_system, sole_process
 
 SOURCES = str(Path(palaver.__file__).parent.parent)
 
@@ -42,6 +42,17 @@ def test_the_lock_is_free_again_after_its_release(tmp_path):
         ProcessLock(path)
     first.release()
     ProcessLock(path).release()
+
+
+def test_postgresql_needs_no_lock():
+    with sole_process("postgresql://host/palaver"), sole_process("postgresql://host/palaver"):
+        pass
+
+
+def test_the_address_of_a_file_is_its_lock(tmp_path):
+    url = f"sqlite:///{tmp_path / 'palaver.db'}"
+    with sole_process(url), pytest.raises(DatabaseError, match="Another Palaver"):
+        sole_process(url)
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

@@ -5,15 +5,17 @@ import argparse
 from palaver.config import load
 from palaver.storage import migrate as migration
 from palaver.storage.database import open_database
+from palaver.storage.process_lock import sole_process
 
 
 async def migrate(_: argparse.Namespace) -> int:
     """Apply the steps that the database lacks, and name them."""
     settings = load()
-    db = await open_database(settings.database)
-    try:
-        applied = await migration.migrate(db)
-    finally:
-        await db.close()
+    with sole_process(settings.database):
+        db = await open_database(settings.database)
+        try:
+            applied = await migration.migrate(db)
+        finally:
+            await db.close()
     print("\n".join(f"applied {name}" for name in applied) or "The database is up to date.")
     return 0

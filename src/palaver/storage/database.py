@@ -103,13 +103,18 @@ async def open_database(url: str, *, max_connections: int = 20) -> Database:
     `max_connections` counts for PostgreSQL. Raises `DatabaseError` when it cannot be opened.
     """
     # The driver that is not needed is not loaded: asyncpg and apsw cost 10 MB between them.
-    if url.startswith(("postgresql://", "postgres://")):
+    if is_postgresql(url):
         from palaver.storage.postgresql import open_postgresql  # noqa: PLC0415  # see above
 
         return await open_postgresql(url, max_connections=max_connections)
     from palaver.storage.sqlite import open_sqlite  # noqa: PLC0415  # see above
 
     return open_sqlite(sqlite_path(url))
+
+
+def is_postgresql(url: str) -> bool:
+    """Tell whether an address names a PostgreSQL server."""
+    return url.startswith(("postgresql://", "postgres://"))
 
 
 def sqlite_path(url: str) -> str:

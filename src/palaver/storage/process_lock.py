@@ -6,11 +6,12 @@ Other commands write without the lock: one short transaction each, as any strang
 import fcntl
 import logging
 import os
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from palaver.storage.database import DatabaseError
+from palaver.storage.database import DatabaseError, is_postgresql, sqlite_path
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,11 @@ class ProcessLock:
         trace: TracebackType | None,
     ) -> None:
         self.release()
+
+
+def sole_process(url: str) -> AbstractContextManager[object]:
+    """Hold the lock of a SQLite database while it is served or migrated; PostgreSQL needs none."""
+    return nullcontext() if is_postgresql(url) else ProcessLock(sqlite_path(url))
 
 
 def refuse_network(path: str) -> None:
