@@ -74,7 +74,7 @@ class Worker:
         await self.runs._claims.cancel()
         await self.runs._flushing.cancel()
         await self.runs._loops.cancel()
-        self.runs._tailer.cut()
+        self.runs._tailer.close()
         for run in tuple(self.runs._runs.values()):
             run.channel.cut()
         self.log.expired.add(worker)

@@ -190,6 +190,14 @@ async def test_a_worker_closes_though_the_database_is_gone(log: MemoryLog) -> No
     assert await follower.next() == []
 
 
+async def test_who_comes_after_the_end_is_not_kept_waiting(log: MemoryLog) -> None:
+    runs = Runs(log, clock=system_clock, is_alone=False)
+    await runs.start()
+    await runs.close()
+    follower = await runs.follow(1)
+    assert await follower.next() == []
+
+
 async def test_a_run_is_open_once(runs: Runs, log: MemoryLog) -> None:
     start(runs, log)
     with pytest.raises(ValueError, match="already open"):

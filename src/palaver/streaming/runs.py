@@ -118,12 +118,16 @@ class Runs:
         """Hand over what still runs, end every stream, stop."""
         await self.drain(grace_seconds=0)
         await self._loops.cancel()
-        self._tailer.cut()
+        self._tailer.close()
 
     def wake(self) -> None:
-        """Look at once for queued runs, cancel requests and what others have logged."""
-        self._tailer.wake()
+        """Look at once for queued runs and cancel requests: somebody has said that there are."""
         self._watch.wake()
+
+    def heard_of(self, worker: int) -> None:
+        """Look at once for what is followed here: a worker says that it has logged something."""
+        if worker != self.worker:
+            self._tailer.wake()
 
     # Runs
 

@@ -16,6 +16,9 @@ log = logging.getLogger(__name__)
 RUNS_MAX: Final = 500
 """Most runs of one query."""
 
+APART_SECONDS: Final = 0.005
+"""Least time between two queries, however often it is woken: notifications come with each flush."""
+
 FAILED_SECONDS: Final = 0.5
 
 
@@ -30,6 +33,7 @@ class Tailer:
         self._interval_seconds = interval_seconds
         self._bell = Bell()
         self._channels: dict[int, Channel] = {}
+        self._is_closed = False
 
     def find(self, generation_id: int) -> Channel | None:
         """Return the channel of a run that is followed here."""
@@ -40,14 +44,20 @@ class Tailer:
         channel = self._channels.get(generation_id)
         if channel is None:
             channel = Channel(generation_id, base=at, keeps_all=False)
-            self._channels[generation_id] = channel
+            self._add(channel)
         self._bell.ring()
         return channel
+
+    def _add(self, channel: Channel) -> None:
+        if self._is_closed:
+            channel.cut()  # nobody would ever wake its followers, and the server waits for them
+        else:
+            self._channels[channel.generation_id] = channel
 
     def adopt(self, channel: Channel) -> None:
         """Go on with the channel of a run that this worker has lost."""
         channel.forsake()
-        self._channels[channel.generation_id] = channel
+        self._add(channel)
         self._bell.ring()
 
     def give(self, generation_id: int) -> Channel | None:
@@ -59,24 +69,23 @@ class Tailer:
         if self._channels:
             self._bell.ring()
 
-    def cut(self) -> None:
-        """End all streams here."""
+    def close(self) -> None:
+        """End all streams here, those that are still to come included."""
+        self._is_closed = True
         while self._channels:
             self._channels.popitem()[1].cut()
 
     async def run(self) -> None:
         """Tail for ever."""
-        pause = 0.0
         while True:
-            await asyncio.sleep(pause)
+            pause = APART_SECONDS
             await self._bell.wait(self._interval_seconds if self._channels else None)
             try:
                 await self._look()
             except Exception:
                 log.warning("could not read on in the log", exc_info=True)
                 pause = FAILED_SECONDS
-            else:
-                pause = 0.0
+            await asyncio.sleep(pause)
 
     async def _look(self) -> None:
         for channel in tuple(self._channels.values()):
