@@ -34,7 +34,7 @@ class Background:
         self._worker.start()
         self._loops.start(fold_search(self._services.search), name="fold search")
         self._loops.start(renew_keys(self._services.idempotency), name="renew keys")
-        self._loops.start(self._begin_purging, name="begin purging")
+        self._loops.start(self._begin, name="begin")
 
     def wake(self) -> None:
         """Say that a job was enqueued."""
@@ -45,7 +45,8 @@ class Background:
         await self._loops.close()
         await self._worker.close()
 
-    async def _begin_purging(self) -> float:
+    async def _begin(self) -> float:
+        await self._services.models.warm(SYSTEM)
         # The job enqueues its next time itself; should its row ever be lost, this brings it back.
         await self._jobs.enqueue(SYSTEM, PURGE_EXPIRED, {}, dedupe_key=PURGE_EXPIRED)
         self.wake()
