@@ -51,8 +51,9 @@ def test_anything_else_is_found(body):
     assert lines(in_block(body)) == [3]
 
 
-def test_a_read_is_a_block_as_well():
-    code = "async def f(db):\n  async with db.read(snapshot=True) as tx:\n    await g()\n"
+@pytest.mark.parametrize("opener", ["read(snapshot=True)", "single()", "exclusive()"])
+def test_other_blocks_are_meant_as_well(opener):
+    code = f"async def f(db):\n  async with db.{opener} as tx:\n    await g()\n"
     assert lines(code) == [3]
 
 

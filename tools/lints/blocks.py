@@ -1,4 +1,4 @@
-"""Inside `async with ….transaction() as tx` (or `….read()`), nothing but `tx` is awaited.
+"""Inside `async with ….transaction() as tx` (or another block), nothing but `tx` is awaited.
 
 SQLite has one writer. A body that waits for anything else (a provider, a queue, a follower) holds
 up every other transaction, or is refused by the engine at run time; nothing iterates or yields
@@ -12,7 +12,7 @@ from typing import Final
 
 from tools.lints.finding import Finding
 
-OPENERS: Final = frozenset({"transaction", "read"})
+OPENERS: Final = frozenset({"transaction", "read", "single", "exclusive"})
 TX: Final = "tx"
 
 _NESTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
