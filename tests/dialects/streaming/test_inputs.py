@@ -151,3 +151,12 @@ async def test_no_text_of_any_kind_is_a_500(owner: Visitor) -> None:
         content = json.dumps({"title": f"x{text}"}).encode()
         answer = await owner.post("/conversations", content=content)
         assert answer.status in {200, 400}, text
+
+
+async def test_a_fault_of_ours_is_a_500_that_tells_nothing(
+    palaver: Palaver, owner: Visitor
+) -> None:
+    await palaver.house.db.close()
+    answer = await owner.get("/conversations")
+    assert_error(answer, 500, "INTERNAL_ERROR")
+    assert answer.json["message"] == "An unexpected error occurred."

@@ -7,12 +7,14 @@ from palaver.dialects.streaming.routes import ENDPOINTS
 from palaver.dialects.streaming.wire import Error
 from palaver.web.endpoint import Dialect
 
+STATUSES: Final = (400, 401, 403, 404, 405, 409, 413, 415, 429, 500, 502, 503, 504)
+
 DIALECT: Final = Dialect(
     name="streaming",
     title="Streaming",
     endpoints=ENDPOINTS,
     render_error=render_error,
-    error_shapes=dict.fromkeys((400, 401, 403, 404, 405, 409, 413, 415, 429, 500, 503), Error),
+    error_shapes=dict.fromkeys(STATUSES, Error),
     strays=("/conversations", "/auth/", "/admin/", "/providers", "/chat/cancel", "/chat/retry"),
     signs_in_by="cookie",
     description=(

@@ -17,8 +17,9 @@ async def version(call: Call) -> wire.Version:
     return wire.Version(call.settings.version)
 
 
-async def check_deeply(call: Call) -> Response:
+async def check_deeply(call: Call) -> wire.DeepHealth | Response:
     """Say whether the database answers as well; 503 when it does not. Beyond the document."""
     db = await call.services.health.database(call.actor)
-    answer = wire.DeepHealth("healthy" if db.ok else "unhealthy", db)
-    return json_answer(answer, 200 if db.ok else 503)
+    if db.ok:
+        return wire.DeepHealth("healthy", db)
+    return json_answer(wire.DeepHealth("unhealthy", db), 503)

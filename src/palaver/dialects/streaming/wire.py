@@ -80,7 +80,7 @@ class ConversationRename(Struct):
     title: str
 
 
-class Conversation(Struct):
+class Conversation(Struct, gc=False):
     """A conversation."""
 
     id: int
@@ -126,7 +126,7 @@ class TokenUsage(Struct):
     total_tokens: int
 
 
-class Message(Struct, kw_only=True):
+class Message(Struct, kw_only=True, gc=False):
     """A message; `token_usage` is there on answers, null where nothing was measured."""
 
     id: int
