@@ -124,6 +124,14 @@ async def test_a_request_that_takes_long_keeps_its_key(keys, owner, clock):
     assert await begin(keys, owner) == Stored(**ANSWER)
 
 
+async def test_a_request_that_was_dropped_without_a_word_loses_its_key(keys, owner, clock):
+    await begin(keys, owner)
+    for _ in range(31):
+        clock.move(seconds=60)
+        await keys.renew(SYSTEM)
+    assert isinstance(await begin(keys, owner), Fresh)
+
+
 async def test_a_key_lives_for_a_day(keys, owner, clock):
     fresh = await begin(keys, owner)
     await keys.finish(owner, fresh, **ANSWER)

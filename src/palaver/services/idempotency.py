@@ -7,13 +7,15 @@ import msgspec
 
 from palaver.domain.errors import DomainError, ErrorKind
 from palaver.domain.users import Actor
-from palaver.kit.clock import DAY, SECOND, Clock, system_clock
+from palaver.kit.clock import DAY, MINUTE, SECOND, Clock, system_clock
 from palaver.storage.database import Database, retrying
 from palaver.storage.idempotency import KeyPlace, KeyRow
 
 KEPT: Final = DAY
 LEASE: Final = 60 * SECOND
 """A request that was under way in a process that died blocks its key no longer than this."""
+LONGEST: Final = 30 * MINUTE
+"""No request takes longer: one that still seems to be under way was dropped without a word."""
 PURGE_MAX: Final = 1_000
 RETRY_AFTER_SECONDS: Final = 1
 
@@ -50,7 +52,7 @@ class IdempotencyService:
     def __init__(self, db: Database, *, clock: Clock = system_clock) -> None:
         self.db = db
         self.clock = clock
-        self._under_way: set[KeyPlace] = set()
+        self._under_way: dict[KeyPlace, int] = {}  # with the instant at which it began
 
     @retrying
     async def begin(self, actor: Actor, *, route: str, key: str, body_hash: str) -> Begun:
@@ -77,7 +79,7 @@ class IdempotencyService:
         if attempt is None:
             return _answered(row, body_hash)
         place = KeyPlace(owner_id, route, key, attempt)
-        self._under_way.add(place)
+        self._under_way[place] = at
         return Fresh(place)
 
     async def finish(
@@ -87,30 +89,33 @@ class IdempotencyService:
         if status >= 500:
             await self.free(actor, fresh)
             return
-        self._under_way.discard(fresh.place)
+        self._under_way.pop(fresh.place, None)
         listed = msgspec.json.encode(list(headers)).decode()
         async with self.db.transaction() as tx:
             await tx.idempotency.finish(fresh.place, status=status, headers=listed, body=body)
 
     async def attach(self, actor: Actor, fresh: Fresh, *, generation_uuid: str) -> None:  # noqa: ARG002  # every use case names its caller
         """Keep the generation that the request began: a repeat follows it."""
-        self._under_way.discard(fresh.place)
+        self._under_way.pop(fresh.place, None)
         async with self.db.transaction() as tx:
             await tx.idempotency.attach(fresh.place, generation_uuid=generation_uuid)
 
     async def free(self, actor: Actor, fresh: Fresh) -> None:  # noqa: ARG002  # see above
         """Let the key be used again: nothing came of the request."""
-        self._under_way.discard(fresh.place)
+        self._under_way.pop(fresh.place, None)
         async with self.db.transaction() as tx:
             await tx.idempotency.free(fresh.place)
 
     async def renew(self, actor: Actor) -> None:
         """Keep the keys of this process's requests theirs. Called more often than `LEASE`."""
         actor.require_admin()
+        at = self.clock()
+        self._under_way = {
+            place: began for place, began in self._under_way.items() if at - began < LONGEST
+        }
         if self._under_way:
-            until = self.clock() + LEASE
             async with self.db.transaction() as tx:
-                await tx.idempotency.renew(list(self._under_way), leased_until=until)
+                await tx.idempotency.renew(list(self._under_way), leased_until=at + LEASE)
 
     async def purge(self, actor: Actor) -> int:
         """Forget a bounded number of keys that are older than a day; return how many."""
