@@ -42,8 +42,8 @@ class ChatFrames:
         self._texts: list[str] = []
 
     def opening(self) -> bytes:
-        """Return a comment, so that the client sees at once that it is heard."""
-        return _HEARTBEAT
+        """Return nothing: the first event is the answer's."""
+        return b""
 
     def heartbeat(self) -> bytes:
         """Return a comment: this contract has no event for silence."""
