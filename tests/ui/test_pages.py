@@ -1,0 +1,147 @@
+"""The pages: their headers, the front page, strays, and the documentation."""
+
+import re
+
+import pytest
+
+from palaver.dialects import DIALECTS
+from palaver.domain.users import Actor
+from palaver.ui import PAGES
+from tests.http import Answer, Palaver, Visitor
+
+SHOWN = ["/", "/app/setup", "/app/setup?token=x", "/docs", "/docs/companion", "/nothing"]
+LOADED = re.compile(r'(?:href|src)="(/app/files/[^"]+)"')
+
+
+@pytest.fixture
+async def visitor(palaver: Palaver) -> Visitor:
+    """Give somebody who has not signed in."""
+    return palaver.visitor()
+
+
+def assert_page(answer: Answer, status: int = 200) -> str:
+    """Hold an answer to be a page that no other site can put a script or a frame around."""
+    assert answer.status == status
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    policy = answer.headers["content-security-policy"]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == rules["base-uri"] == rules["frame-ancestors"] == "'none'"
+    assert "unsafe" not in policy
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    text = answer.content.decode()
+    assert "<script>" not in text
+    assert " style=" not in text
+    assert not re.search(r"\son[a-z]+=", text)
+    return text
+
+
+async def test_every_page_keeps_foreign_scripts_and_frames_out(visitor: Visitor) -> None:
+    for path in SHOWN:
+        assert_page(await visitor.get(path), 404 if path == "/nothing" else 200)
+
+
+async def test_what_pages_load_is_served_from_here(visitor: Visitor) -> None:
+    for path in SHOWN:
+        for address in LOADED.findall((await visitor.get(path)).content.decode()):
+            answer = await visitor.get(address)
+            assert answer.status == 200, address
+            assert "immutable" in answer.headers["cache-control"]
+            assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_file_that_is_known_is_not_sent_again(visitor: Visitor) -> None:
+    first = await visitor.get("/app/files/pages.css")
+    assert first.headers["cache-control"] == "no-cache"
+    headers = {"If-None-Match": first.headers["etag"]}
+    again = await visitor.get("/app/files/pages.css", headers=headers)
+    assert (again.status, again.content) == (304, b"")
+
+
+async def test_a_file_is_packed_for_those_who_can_unpack_it(visitor: Visitor) -> None:
+    url = "/app/files/swagger-ui-bundle.js"
+    plain = await visitor.get(url, headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    async with visitor.open("GET", url, headers={"Accept-Encoding": "gzip"}) as response:
+        assert response.headers["content-encoding"] == "gzip"
+        assert int(response.headers["content-length"]) < len(plain.content) // 2
+        assert await response.read() == plain.content
+
+
+async def test_only_known_files_are_sent(visitor: Visitor) -> None:
+    for name in ("nothing.css", "..%2f__init__.py", "swagger-ui.js", "__init__.py"):
+        assert (await visitor.get(f"/app/files/{name}")).status == 404
+
+
+async def test_the_front_page_leads_to_every_contract(visitor: Visitor) -> None:
+    text = assert_page(await visitor.get("/"))
+    for dialect in DIALECTS:
+        assert f'href="/docs/{dialect.name}"' in text
+        assert (await visitor.get(f"/docs/{dialect.name}")).status == 200
+
+
+async def test_the_front_page_says_how_to_set_up_while_there_is_no_administrator(
+    palaver: Palaver, visitor: Visitor
+) -> None:
+    assert "There is no administrator yet" in assert_page(await visitor.get("/"))
+    await palaver.services.registrations.bootstrap(
+        Actor(),
+        token=palaver.house.settings.bootstrap_token or "",
+        username="admin",
+        password="correct horse battery",
+    )
+    assert "There is no administrator yet" not in assert_page(await visitor.get("/"))
+
+
+async def test_a_stray_gets_a_page_or_the_json_that_it_asks_for(visitor: Visitor) -> None:
+    assert "There is nothing here" in assert_page(await visitor.get("/nothing"), 404)
+    answer = await visitor.get("/nothing", headers={"Accept": "application/json"})
+    assert (answer.status, list(answer.json)) == (404, ["detail"])
+    browser = {"Accept": "text/html,application/xhtml+xml,application/json;q=0.9,*/*;q=0.8"}
+    assert_page(await visitor.get("/nothing", headers=browser), 404)
+
+
+async def test_strays_below_the_shared_prefixes_are_json_for_all_who_may_ask(
+    visitor: Visitor,
+) -> None:
+    answer = await visitor.get("/api/v1/nothing")
+    assert answer.status == 404
+    assert set(answer.json) == {"detail", "error", "message"}
+    answer = await visitor.get("/api/nothing")
+    assert answer.status == 404
+    assert set(answer.json) == {"error", "detail"}
+
+
+async def test_another_method_is_refused_with_those_that_there_are(visitor: Visitor) -> None:
+    answer = await visitor.request("PUT", "/app/setup")
+    assert_page(answer, 405)
+    assert answer.headers["allow"] == "GET, POST"
+    answer = await visitor.delete("/", headers={"Accept": "application/json"})
+    assert (answer.status, list(answer.json)) == (405, ["detail"])
+
+
+async def test_the_documentation_lists_every_contract(visitor: Visitor) -> None:
+    text = assert_page(await visitor.get("/docs/companion"))
+    assert 'data-document="/openapi/companion.json"' in text
+    assert 'href="/docs/companion" aria-current="page"' in text
+    for dialect in DIALECTS:
+        assert f'href="/docs/{dialect.name}"' in text
+    assert (await visitor.get("/docs/nothing")).status == 404
+
+
+async def test_every_contract_has_its_document(visitor: Visitor) -> None:
+    for dialect in DIALECTS:
+        answer = await visitor.get(f"/openapi/{dialect.name}.json")
+        assert answer.json["openapi"] == "3.1.0"
+        assert answer.json["info"]["title"] == dialect.title
+    for name in ("nothing.json", "companion", "pages.json"):
+        assert (await visitor.get(f"/openapi/{name}")).status == 404
+
+
+async def test_a_head_is_answered_without_a_body(visitor: Visitor) -> None:
+    answer = await visitor.request("HEAD", "/")
+    assert (answer.status, answer.content) == (200, b"")
+
+
+def test_pages_are_no_contract() -> None:
+    assert PAGES not in DIALECTS
+    assert len({dialect.name for dialect in (*DIALECTS, PAGES)}) == len(DIALECTS) + 1
