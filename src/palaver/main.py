@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
@@ -165,7 +166,7 @@ async def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
             say(f"Palaver {__version__} serves {settings.public_url or address}")
             if is_new and token:
                 say("There is no administrator yet. Set one up, once, at")
-                say(f"  {settings.public_url or address}/app/setup?token={token}")
+                say(f"  {settings.public_url or address}/app/setup?token={quote(token, safe='')}")
 
         async def before_stop() -> None:
             await house.runs.drain(grace_seconds=DRAIN_SECONDS)
