@@ -12,12 +12,12 @@ import time
 import uvloop
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-PREFIX = b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"'
+CHUNK = b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":'
+PREFIX = CHUNK + b'[{"index":0,"delta":{"content":"'
 SUFFIX = b'"},"finish_reason":null}]}\n\n'
 LAST = (
-    b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
-    b'data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":%d,"total_tokens":%d}}\n\n'
-    b"data: [DONE]\n\n"
+    CHUNK + b'[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n' + CHUNK + b'[],"usage":'
+    b'{"prompt_tokens":10,"completion_tokens":%d,"total_tokens":%d}}\n\ndata: [DONE]\n\n'
 )
 
 

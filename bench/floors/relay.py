@@ -34,45 +34,37 @@ class Relay:
 
     async def __call__(self, scope, receive, send) -> None:
         if self.session is None:
-            self.session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0), auto_decompress=False
-            )
+            connector = aiohttp.TCPConnector(limit=0)
+            self.session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
         body = b""
-        while True:
-            message = await receive()
-            body += message.get("body", b"")
-            if not message.get("more_body"):
-                break
-        if scope["method"] == "GET":
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            await send({"type": "http.response.body", "body": b"ok"})
-            return
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 200,
-                "headers": [(b"content-type", b"text/event-stream")],
-            }
-        )
+        while (message := await receive()).get("more_body"):
+            body += message["body"]
+        body += message["body"]
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if scope["method"] == "POST":
+            await self.relay(body, send)
+        await send({"type": "http.response.body", "body": b"event: done\ndata: {}\n\n"})
+
+    async def relay(self, body, send) -> None:
         async with self.session.post(self.upstream, data=body) as response:
             buffer = b""
             async for data in response.content.iter_any():
                 buffer += data
                 *frames, buffer = buffer.split(b"\n\n")
-                out = b""
-                for frame in frames:
-                    if frame == b"data: [DONE]":
-                        continue
-                    chunk = decode(frame[6:])
-                    for choice in chunk.choices:
-                        if choice.delta.content:
-                            data = encode(
-                                {"generation_id": GENERATION, "delta": choice.delta.content}
-                            )
-                            out += b"event: delta\ndata: %b\n\n" % data
+                out = b"".join([framed(frame) for frame in frames])
                 if out:
                     await send({"type": "http.response.body", "body": out, "more_body": True})
-        await send({"type": "http.response.body", "body": b"event: done\ndata: {}\n\n"})
+
+
+def framed(frame: bytes) -> bytes:
+    if frame == b"data: [DONE]":
+        return b""
+    choices = decode(frame[6:]).choices
+    if not choices or not choices[0].delta.content:
+        return b""
+    data = encode({"generation_id": GENERATION, "delta": choices[0].delta.content})
+    return b"event: delta\ndata: %b\n\n" % data
 
 
 if __name__ == "__main__":
