@@ -5,9 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from palaver.domain.events import (
-    SPANS,
     Ending,
-    EventKind,
     Failed,
     Segment,
     UsageReported,
@@ -18,6 +16,7 @@ from palaver.domain.search import SearchKind
 from palaver.domain.tokens import estimate_tokens
 from palaver.domain.usage import UsageEntry, UsageKind
 from palaver.storage.database import Database
+from palaver.streaming.segments import restore
 
 _encode = msgspec.json.Encoder().encode
 
@@ -139,16 +138,4 @@ _outline_of = msgspec.json.Decoder(list[OutlineItem])
 
 def replayed(outline: str, *, text: str, reasoning: str) -> list[Segment]:
     """Return the whole log of an ended run, made from its message."""
-    segments: list[Segment] = []
-    sources = {EventKind.TEXT: text, EventKind.REASONING: reasoning}
-    taken = dict.fromkeys(sources, 0)
-    start = 0
-    for item in _outline_of.decode(outline):
-        body = item.body or ""
-        if item.kind in SPANS:
-            offset = taken[item.kind]
-            taken[item.kind] = offset + item.until - start
-            body = sources[item.kind][offset : taken[item.kind]]
-        segments.append(Segment(start, item.until, item.kind, body))
-        start = item.until
-    return segments
+    return restore(_outline_of.decode(outline), text=text, reasoning=reasoning)

@@ -191,3 +191,17 @@ async def test_a_replay_is_made_from_the_message_once_the_run_is_over(
     assert events_again[1].number == len("hm, well") + len(TEXT)
     halfway = await resumed(owner, id, len("hm, well") + 2)
     assert text_of(halfway) == TEXT[2:]
+
+
+async def test_a_long_answer_comes_in_pieces_that_no_reader_chokes_on(
+    owner: Visitor, upstream: Upstream
+) -> None:
+    words = tuple(f"{number:04d}" + "😀" * 996 for number in range(100))
+    upstream.plan(Script(words=words))
+    id = await a_conversation(owner, "Hello")
+    text = "".join(words)
+    assert text_of(await the_answer(owner, id)) == text
+    for number in (1, 16_384, 50_001, len(text) - 1):
+        events = await resumed(owner, id, number)
+        assert text_of(events) == text[number:]
+        assert max(len(event.data.get("delta", "")) for event in events) <= 16_384
