@@ -107,6 +107,13 @@ def test_what_a_query_cannot_say_is_not_offered() -> None:
     assert cursor["schema"] == {"type": "string"}
 
 
+def test_a_parameter_whose_default_is_refused_is_required() -> None:
+    search = DOCUMENTS["native"]["paths"]["/api/palaver/search"]["get"]
+    q = next(given for given in search["parameters"] if given["name"] == "q")
+    assert q["required"] is True
+    assert "default" not in q["schema"]
+
+
 def test_a_stream_is_described_with_the_data_of_its_events() -> None:
     chat = DOCUMENTS["companion"]["paths"]["/api/chat"]["post"]
     content = chat["responses"]["200"]["content"]

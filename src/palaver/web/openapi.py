@@ -147,9 +147,12 @@ def _path_parameters(row: Row) -> Iterator[Node]:
 def _query_parameters(row: Row, schemas: _Schemas) -> Iterator[Node]:
     for parameter in row.signature.query:
         schema = schemas.of(_without_null(parameter.type))
-        if (default := _default(parameter)) is not None:
+        default = _default(parameter)
+        # A default that the schema refuses stands for nothing: the parameter has to be there.
+        is_required = default == "" and "minLength" in schema
+        if default is not None and not is_required:
             schema["default"] = default
-        yield {"name": parameter.name, "in": "query", "required": False, "schema": schema}
+        yield {"name": parameter.name, "in": "query", "required": is_required, "schema": schema}
 
 
 def _default(parameter: QueryParameter) -> Any:

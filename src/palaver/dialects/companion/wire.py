@@ -18,6 +18,17 @@ Skip: TypeAlias = Annotated[int, Meta(ge=0, le=INT64_MAX)]
 Limit: TypeAlias = Annotated[int, Meta(ge=1, le=INT64_MAX)]
 """How many items at most; more than 1000 counts as 1000."""
 
+# The service holds the rule; this tells of it.
+Title: TypeAlias = Annotated[
+    str,
+    Meta(
+        extra_json_schema={
+            "minLength": 1,
+            "maxLength": conversations.TITLE_MAX_LENGTH,
+            "pattern": r"\S",
+        }
+    ),
+]
 Id: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 Time: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
@@ -71,7 +82,7 @@ class Token(Struct):
 class ConversationCreate(Struct):
     """The body of "Create Conversation"."""
 
-    title: str | None = None
+    title: Title | None = None
 
 
 class Conversation(Struct):

@@ -6,7 +6,7 @@ from palaver.web.call import Call
 
 
 async def search(
-    call: Call, *, q: str = "", cursor: str | None = None, limit: wire.Limit = PAGE_MAX
+    call: Call, *, q: wire.Search = "", cursor: str | None = None, limit: wire.Limit = PAGE_MAX
 ) -> wire.SearchPage:
     """Find titles and messages of one's own, the best first. Contract: "Search"."""
     page = await call.services.search.search(call.actor, q, cursor=cursor, limit=limit)

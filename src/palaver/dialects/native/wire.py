@@ -7,11 +7,17 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from palaver.domain import search
 from palaver.domain.search import SearchKind
 from palaver.kit.clock import iso_text
+from palaver.kit.words import QUERY_MAX_LENGTH
 from palaver.web.bodies import INT64_MAX
 
 Limit: TypeAlias = Annotated[int, Meta(ge=1, le=INT64_MAX)]
 """How many items at most; each list has a bound of its own, and more counts as that."""
 
+# The service holds the rule; this tells of it.
+Search: TypeAlias = Annotated[
+    str,
+    Meta(extra_json_schema={"minLength": 1, "maxLength": QUERY_MAX_LENGTH, "pattern": r"\S"}),
+]
 Id: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 Time: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 
