@@ -130,6 +130,19 @@ async def test_one_flush_that_hangs_holds_nobody_for_ever(log: MemoryLog) -> Non
     await runs.close()
 
 
+async def test_patience_is_for_writing_and_not_for_silence(log: MemoryLog) -> None:
+    runs = Runs(log, clock=system_clock, is_alone=True, patience_seconds=0.03)
+    await runs.start()
+    run = start(runs, log)
+    say(run, "a")
+    await until(lambda: run.channel.until == 1)
+    await asyncio.sleep(0.1)
+    assert runs.get(1) is run
+    say(run, "b")
+    await until(lambda: run.channel.until == 2)
+    await runs.close()
+
+
 async def test_an_idle_worker_renews_its_lease_unless_it_is_alone(log: MemoryLog) -> None:
     several = Runs(log, clock=system_clock, is_alone=False, lease_seconds=0.04)
     await several.start()

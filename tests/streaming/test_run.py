@@ -4,7 +4,13 @@ import pytest
 
 from palaver.domain.events import Canceled, EventKind, Failed, ReasoningDelta, Status, TextDelta
 from palaver.domain.log import Claimed, Refused
-from palaver.streaming.run import ANSWER_MAX_BYTES, ROOM_BYTES, CancelRequested, Lost
+from palaver.streaming.run import (
+    ANSWER_MAX_BYTES,
+    PIECE_BYTES,
+    ROOM_BYTES,
+    CancelRequested,
+    Lost,
+)
 from palaver.streaming.runs import Runs
 from tests.fakes.logs import MemoryLog
 from tests.streaming.helpers import DONE, finish, read_all, say, start, text, until
@@ -139,6 +145,13 @@ async def test_an_answer_ends_at_the_cap_in_the_middle_of_no_character(
     assert log.held(1)[-1].kind is EventKind.FINISHED
 
 
+async def test_after_the_cap_not_even_what_would_fit_is_taken(runs: Runs, log: MemoryLog) -> None:
+    run = start(runs, log)
+    say(run, "x" * (ANSWER_MAX_BYTES - PIECE_BYTES - 2), "好", "a")
+    assert run.is_full
+    assert run.text.endswith("xx")
+
+
 async def test_tiny_pieces_count_what_they_cost(runs: Runs, log: MemoryLog) -> None:
     run = start(runs, log)
     for _ in range(ANSWER_MAX_BYTES // 250):
@@ -185,6 +198,20 @@ async def test_a_stop_explains_whatever_the_body_makes_of_it(runs: Runs, log: Me
     run.stop(CancelRequested())
     with pytest.raises(CancelRequested):
         await task
+
+
+async def test_a_body_that_stops_its_own_run_is_told_by_its_next_step(
+    runs: Runs, log: MemoryLog
+) -> None:
+    run = start(runs, log)
+    tidied = False
+    with pytest.raises(CancelRequested):
+        async with run.guard():
+            runs.cancel(1)
+            await asyncio.sleep(0)
+            tidied = True  # cleaning up is not disturbed
+            run.feed(TextDelta("more"))
+    assert tidied
 
 
 async def test_a_cancellation_from_outside_stays_one(runs: Runs, log: MemoryLog) -> None:
@@ -314,6 +341,24 @@ async def test_a_run_that_was_given_up_is_taken_over_again(runs: Runs, log: Memo
     say(again, ", whole")
     await finish(again, log)
     assert text(await read_all(follower)) == ", whole"
+
+
+async def test_a_run_is_not_handed_on_while_rows_of_it_may_still_land(
+    runs: Runs, log: MemoryLog
+) -> None:
+    run = start(runs, log)
+    log.gate.clear()
+    say(run, "late")
+    await asyncio.sleep(0.01)
+    run.leave()
+    for _ in range(3):
+        await runs._watch.sweep()
+    assert log.generations[1].state == "running"
+    log.gate.set()
+    await until(lambda: log.held(1))
+    for _ in range(2):
+        await runs._watch.sweep()
+    await until(lambda: log.generations[1].attempt == 2)
 
 
 async def test_who_follows_a_run_that_ended_under_another_attempt_sees_its_end(

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from palaver.domain.events import TextDelta
+from palaver.domain.events import EventKind, Segment, TextDelta
 from palaver.domain.log import Claimed
 from palaver.kit.clock import system_clock
 from palaver.streaming.run import CancelRequested, Lost, Run
@@ -90,6 +90,7 @@ async def test_a_queued_run_is_claimed_and_its_waiting_reader_served(
     take_over(runs, log, opened)
     log.generations[3].state, log.generations[3].worker = "queued", None
     await until(lambda: opened)
+    assert runs._tailer.find(3) is None  # its channel is the run's own now
     say(opened[0], "now")
     await finish(opened[0], log)
     assert text(await reading) == "now"
@@ -198,6 +199,74 @@ async def test_who_comes_after_the_end_is_not_kept_waiting(log: MemoryLog) -> No
     assert await follower.next() == []
 
 
+async def test_a_claim_under_way_does_not_outlive_its_worker(log: MemoryLog) -> None:
+    runs = Runs(log, clock=system_clock, is_alone=True)
+    ends: list[str] = []
+
+    async def on_claim(claimed: Claimed) -> None:
+        try:
+            await asyncio.sleep(30)
+        finally:
+            ends.append("cancelled")
+
+    runs.on_claim = on_claim
+    log.start(1, None)
+    await runs.start()
+    await until(lambda: 1 in runs)
+    await runs.close()
+    assert ends == ["cancelled"]
+    assert log.generations[1].state == "queued"
+
+
+class SlowLog(MemoryLog):
+    """Answers readers only when told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.readers = asyncio.Event()
+        self.asked = 0
+
+    async def read(self, generation_id: int, after: int, *, limit: int) -> list[Segment]:
+        rows = await super().read(generation_id, after, limit=limit)
+        self.asked += 1
+        await self.readers.wait()
+        return rows
+
+
+async def test_a_run_that_is_opened_while_the_log_is_asked_for_it_is_followed_here() -> None:
+    log = SlowLog()
+    runs = Runs(log, clock=system_clock, is_alone=True)
+    await runs.start()
+    log.start(1, runs.worker)
+    log.append(1, [Segment(0, 3, EventKind.TEXT, "abc")])
+    following = asyncio.ensure_future(runs.follow(1, after=2))
+    await until(lambda: log.asked)
+    run = runs.open(1, worker=runs.worker, already=log.held(1))
+    log.readers.set()
+    follower = await following
+    assert list(run.channel.followers) == [follower]
+    assert text(await follower.next() or []) == "c"
+    await runs.close()
+
+
+async def test_a_run_that_is_opened_while_it_is_tailed_shows_nothing_twice() -> None:
+    log = SlowLog()
+    runs = Runs(log, clock=system_clock, is_alone=False)
+    await runs.start()
+    log.start(1, runs.worker)
+    log.append(1, [Segment(0, 3, EventKind.TEXT, "abc")])
+    follower = await runs.follow(1)
+    await until(lambda: log.asked)
+    run = runs.open(1, worker=runs.worker, already=log.held(1))
+    log.readers.set()
+    await asyncio.sleep(0.01)
+    assert run.channel.until == 3
+    await finish(run, log)
+    assert text(await read_all(follower)) == "abc"
+    assert run.text == "abc"
+    await runs.close()
+
+
 async def test_a_run_is_open_once(runs: Runs, log: MemoryLog) -> None:
     start(runs, log)
     with pytest.raises(ValueError, match="already open"):
@@ -252,6 +321,9 @@ async def test_a_slow_reader_of_a_tailed_run_reads_the_log_itself(
         await until(lambda at=until_now: run.channel.until > at)  # type: ignore[misc]
     await until(lambda: runs._tailer.find(1).until == run.channel.until)  # type: ignore[union-attr]
     assert runs._tailer.find(1).base > 0  # type: ignore[union-attr]
+    amid = await runs.follow(1, after=1)  # in the middle of a row
     await finish(run, log)
-    assert text(await read_all(follower)) == "".join(f"{number} " for number in range(400))
+    whole = "".join(f"{number} " for number in range(400))
+    assert text(await read_all(follower)) == whole
+    assert text(await read_all(amid)) == whole[1:]
     await other.close()

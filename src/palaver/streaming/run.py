@@ -236,8 +236,7 @@ class Run:
     def land(self) -> None:
         """The flying rows are in the log: show them."""
         landed, self._flying, self._flying_bytes = self._flying, [], 0
-        if not isinstance(self._reason, Lost):
-            self.channel.publish(landed)
+        self.channel.publish(landed)  # of a lost run nothing flies
         self._wake()
 
     def refuse(self, reason: Refused) -> None:
