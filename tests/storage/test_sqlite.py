@@ -1,6 +1,7 @@
 """What only SQLite can do wrong: its disk, its one writer, strangers, and threads."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 
 import apsw
@@ -35,6 +36,9 @@ class Disk(apsw.VFS):
     def __init__(self) -> None:
         self.syncs = 0
         self.failing: dict[str, list[type[apsw.Error]]] = {"sync": [], "write": []}
+        self.gate = threading.Event()
+        self.gate.set()
+        self.is_at_gate = threading.Event()
         super().__init__("faulty", "")
 
     def xOpen(self, name, flags):  # noqa: N802  # SQLite's name
@@ -52,6 +56,8 @@ class DiskFile(apsw.VFSFile):
 
     def xSync(self, flags):  # noqa: N802
         self._disk.syncs += 1
+        self._disk.is_at_gate.set()
+        self._disk.gate.wait(20)
         self._disk.act("sync")
         super().xSync(flags)
 
@@ -116,6 +122,38 @@ async def test_a_commit_that_the_disk_refuses_fails_for_all_and_leaves_nothing(
     assert await names(faulty) == []
     assert await all_of(faulty, 10) == [None] * 10
     assert len(await names(faulty)) == 10
+
+
+async def test_the_loop_goes_on_while_a_commit_waits_for_the_disk(faulty, disk):
+    disk.is_at_gate.clear()
+    disk.gate.clear()
+    first = asyncio.ensure_future(insert(faulty, "first"))
+    await asyncio.to_thread(disk.is_at_gate.wait, 20)
+    second = asyncio.ensure_future(insert(faulty, "second"))
+    await asyncio.sleep(0)
+    assert await names(faulty) == []
+    assert not first.done()
+    assert not disk.gate.is_set()
+    disk.gate.set()
+    await asyncio.gather(first, second)
+    assert await names(faulty) == ["first", "second"]
+
+
+async def test_a_commit_that_a_constraint_refuses_leaves_no_transaction_open(db):
+    async def body() -> None:
+        async with db.transaction() as tx:
+            await tx.connection.run(Statement("pragma defer_foreign_keys = on"))
+            await tx.connection.run(
+                Statement(
+                    """insert into conversations (uuid, owner_id, created_at, updated_at)
+                    values ('c', 99, 0, 0)"""
+                )
+            )
+
+    ended = await asyncio.gather(body(), insert(db, "a"), return_exceptions=True)
+    assert [type(error) for error in ended] == [CommitFailed, CommitFailed]
+    await insert(db, "b")
+    assert await names(db) == ["b"]
 
 
 async def test_a_full_disk_in_the_body_fails_the_batch_and_no_statement_commits_by_itself(db):
@@ -190,6 +228,23 @@ async def test_a_full_batch_makes_the_others_wait_and_loses_nobody(path, max_bat
     await db.close()
 
 
+async def test_a_turn_that_was_given_to_a_canceled_task_goes_to_the_next(path):
+    db = open_sqlite(path, max_batch=1)
+    tasks = []
+
+    async def first() -> None:
+        await insert(db, "0")
+        tasks[1].cancel()  # its turn has been given, and it has not run yet
+
+    tasks += [asyncio.ensure_future(first())]
+    tasks += [asyncio.ensure_future(insert(db, name)) for name in "123"]
+    done, _ = await asyncio.wait(tasks, timeout=10)
+    assert len(done) == 4
+    assert tasks[1].cancelled()
+    assert await names(db) == ["0", "2", "3"]
+    await db.close()
+
+
 async def test_failures_with_a_full_batch_lose_nobody(path, disk):
     db = open_sqlite(path, max_batch=2, vfs="faulty")
     disk.failing["sync"] += [apsw.IOError, apsw.IOError]
@@ -213,6 +268,7 @@ async def test_a_strangers_lock_is_waited_for_while_reads_go_on(db, path):
     shell.close()
     await writing
     assert await names(db) == ["0", "1", "2", "3", "4", "shell"]
+    assert db._writer.raw.pragma("busy_timeout") == 0  # never waits on the loop
 
 
 async def test_a_stranger_who_keeps_the_lock_makes_the_callers_busy(db, path, monkeypatch):

@@ -325,7 +325,8 @@ def _translated(error: BaseException) -> DatabaseError | Busy:
         return Busy()
     if is_lost(error):
         return Busy(_UNREACHABLE)
-    return StatementFailed(f"The database refused a statement: {error}")
+    reason = str(error).partition("\n")[0]  # the lines below it hold what people typed
+    return StatementFailed(f"The database refused a statement: {reason}.")
 
 
 def is_lost(error: BaseException) -> bool:

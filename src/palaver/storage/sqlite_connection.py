@@ -83,7 +83,7 @@ class SQLiteConnection:
         # PostgreSQL aborts the transaction here, and after "disk full" SQLite may be outside of it,
         # where the next statement would commit by itself: so nothing more runs in this block.
         self.ended, self.failure = Poisoned, error
-        return StatementFailed(f"The database refused a statement: {error}")
+        return StatementFailed(f"The database refused a statement: {error}.")
 
     async def _in_thread(
         self, slow: "SlowReads", statement: Statement[R], values: dict[str, Any]
@@ -100,7 +100,7 @@ class SQLiteConnection:
 class SlowReads:
     """Statements that would hold the loop too long, a few at once, each in a thread.
 
-    Every one sees the latest commit, on a connection of its own, also within a snapshot.
+    Each on a connection of its own. (In a snapshot, which has one, they run where they stand.)
     """
 
     def __init__(self, connect: Callable[[], apsw.Connection]) -> None:

@@ -74,9 +74,11 @@ class Writer:
             self._is_away = True
             self._jobs.put(self._begin)
             return False
-        except (apsw.Error, Closed):
+        except (apsw.Error, Closed) as error:
             self._wake()
-            raise
+            if isinstance(error, Closed):
+                raise
+            raise CommitFailed(f"The database cannot be written: {error}") from error
         self._open_batch()
         return True
 
