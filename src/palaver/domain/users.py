@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from palaver.domain.errors import DomainError, ErrorKind
+from palaver.kit.ids import new_uuid, uuid_of
 
 
 class Role(enum.StrEnum):
@@ -30,6 +31,7 @@ class Actor(msgspec.Struct, frozen=True):
     role: Role = Role.USER
     session_id: int | None = None
     client: Client = Client()
+    request: str | None = None  # names the request whatever its repeats, when it has a key
 
     @classmethod
     def anonymous(cls, client: Client) -> "Actor":
@@ -45,6 +47,13 @@ class Actor(msgspec.Struct, frozen=True):
         if self.user_id is None:
             raise DomainError("Sign in first.", kind=ErrorKind.UNAUTHENTICATED)
         return self.user_id
+
+    def new_uuid(self) -> str:
+        """Return the uuid of what this request makes.
+
+        Whoever repeats a request that has a key gets the same, and so finds what was made before.
+        """
+        return new_uuid() if self.request is None else uuid_of(self.request)
 
     def require_admin(self) -> None:
         """Raise `DomainError` (`ADMIN_REQUIRED`) unless this caller administers the server."""

@@ -157,7 +157,10 @@ class ConversationService:
         check_text(text)
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, key)
-            messages = await append_messages(tx, conversation, [("user", text)], at=self.clock())
+            if (made := await find_made(tx, actor)) is not None:
+                return made
+            turns: list[tuple[MessageRole, str]] = [("user", text)]
+            messages = await append_messages(tx, actor, conversation, turns, at=self.clock())
         return messages[-1]
 
 
@@ -192,9 +195,13 @@ async def create_conversation(
     model: str | None,
     at: int,
 ) -> Conversation:
-    """Insert a conversation, its title findable."""
+    """Insert a conversation, its title findable; once, however often its request is repeated.
+
+    Raises `NotFound` where it was made by an earlier attempt, and deleted since.
+    """
+    uuid = actor.new_uuid()
     conversation = await tx.conversations.create(
-        uuid=new_uuid(),
+        uuid=uuid,
         owner_id=actor.owner_id,
         title=title,
         title_key=None if title is None else fold(title),
@@ -202,6 +209,8 @@ async def create_conversation(
         model=model,
         at=at,
     )
+    if conversation is None:
+        return await get_conversation(tx, actor, uuid)
     if title is not None:
         await tx.search.enqueue(
             owner_id=conversation.owner_id, kind=SearchKind.TITLE, ref=conversation.id
@@ -209,19 +218,30 @@ async def create_conversation(
     return conversation
 
 
+async def find_made(tx: Tx, actor: Actor) -> Message | None:
+    """Return the message that an earlier attempt of this request has stored."""
+    if actor.request is None:
+        return None
+    return await tx.messages.find(actor.new_uuid(), owner_id=actor.owner_id)
+
+
 async def append_messages(
     tx: Tx,
+    actor: Actor,
     conversation: Conversation,
     turns: Sequence[tuple[MessageRole, str]],
     *,
     at: int,
 ) -> Sequence[Message]:
-    """Hang messages below the active leaf, one below the other, and make the last the leaf."""
+    """Hang messages below the active leaf, one below the other, and make the last the leaf.
+
+    The last one is what the request makes: see `find_made`.
+    """
     messages: list[Message] = []
     parent_id = conversation.active_message_id
-    for role, text in turns:
+    for number, (role, text) in enumerate(turns, start=1):
         message = await tx.messages.insert(
-            uuid=new_uuid(),
+            uuid=actor.new_uuid() if number == len(turns) else new_uuid(),
             conversation_id=conversation.id,
             owner_id=conversation.owner_id,
             parent_id=parent_id,

@@ -27,6 +27,7 @@ from palaver.services.conversations import (
     append_messages,
     check_text,
     create_conversation,
+    find_made,
     get_conversation,
     lock_conversation,
 )
@@ -138,6 +139,8 @@ class GenerationService:
                 conversation = await get_conversation(tx, actor, key)
         resolved = await self._resolve(actor, conversation, choice)
         async with self.db.transaction() as tx:
+            if (made := await _made_before(tx, actor)) is not None:
+                return made
             at = self.clock()
             if conversation is None:
                 conversation = await create_conversation(
@@ -148,7 +151,7 @@ class GenerationService:
                 if system_prompt is not None:
                     await tx.conversations.instruct(conversation.id, system_prompt=system_prompt)
                     conversation = replace(conversation, system_prompt=system_prompt)
-            messages = await append_messages(tx, conversation, turns, at=at)
+            messages = await append_messages(tx, actor, conversation, turns, at=at)
             question = messages[-1]
             generation, prompt = await self._begin(tx, conversation, question, resolved, choice)
         self.driver.launch(generation, resolved, prompt)
@@ -160,6 +163,8 @@ class GenerationService:
         Raises as `answer` does.
         """
         async with self.db.read(snapshot=True) as tx:
+            if (made := await _made_before(tx, actor)) is not None:
+                return made[1:]
             conversation = await get_conversation(tx, actor, key)
             await _newest_run(tx, conversation)
         resolved = await self._resolve(actor, conversation, choice)
@@ -167,7 +172,7 @@ class GenerationService:
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, conversation.id)
             question, _ = await _newest_run(tx, conversation)
-            sibling = await self._sibling(tx, conversation, question)
+            sibling = await self._sibling(tx, actor, conversation, question)
             generation, prompt = await self._begin(tx, conversation, sibling, resolved, choice)
         self.driver.launch(generation, resolved, prompt)
         return sibling, generation
@@ -290,12 +295,14 @@ class GenerationService:
         named = [choice.options.max_tokens, resolved.model.profile.max_answer_tokens]
         return min((cap for cap in named if cap is not None), default=self.max_answer_tokens)
 
-    async def _sibling(self, tx: Tx, conversation: Conversation, question: Message) -> Message:
+    async def _sibling(
+        self, tx: Tx, actor: Actor, conversation: Conversation, question: Message
+    ) -> Message:
         """Put the same question beside itself; the former one leaves the active branch."""
         at = self.clock()
         await tx.messages.leave_branch(conversation.id, after_id=question.id - 1)
         sibling = await tx.messages.insert(
-            uuid=new_uuid(),
+            uuid=actor.new_uuid(),
             conversation_id=conversation.id,
             owner_id=conversation.owner_id,
             parent_id=question.parent_id,
@@ -326,6 +333,18 @@ async def _get(tx: Tx, actor: Actor, uuid: str) -> Generation:
     if generation is None:
         raise NotFound("generation")
     return generation
+
+
+async def _made_before(tx: Tx, actor: Actor) -> tuple[Conversation, Message, Generation] | None:
+    """Return what an earlier attempt of this request has begun, which did not live to say so."""
+    question = await find_made(tx, actor)
+    if question is None:
+        return None
+    generation = await tx.generations.newest_of_message(question.id)
+    if generation is None:
+        return None
+    conversation = await get_conversation(tx, actor, question.conversation_id)
+    return conversation, question, generation
 
 
 async def _newest_run(tx: Tx, conversation: Conversation) -> tuple[Message, Generation | None]:

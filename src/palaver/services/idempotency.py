@@ -24,9 +24,10 @@ _headers: Final = msgspec.json.Decoder(list[tuple[str, str]]).decode
 
 
 class Fresh(msgspec.Struct, frozen=True):
-    """The key is this request's: it ends with exactly one of `finish`, `attach` and `free`."""
+    """The key is this request's: it ends with one of `finish`, `attach`, `free`, `leave`."""
 
     place: KeyPlace
+    request: str  # for `Actor.request`: the same in all attempts of one request
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -64,7 +65,7 @@ class IdempotencyService:
         owner_id = actor.owner_id
         at = self.clock()
         async with self.db.transaction() as tx:
-            attempt = await tx.idempotency.begin(
+            taken = await tx.idempotency.begin(
                 owner_id=owner_id,
                 route=route,
                 key=key,
@@ -74,13 +75,14 @@ class IdempotencyService:
                 expired_at=at - KEPT,
             )
             row = None
-            if attempt is None:
+            if taken is None:
                 row = await tx.idempotency.find(owner_id=owner_id, route=route, key=key)
-        if attempt is None:
+        if taken is None:
             return _answered(row, body_hash)
+        attempt, began_at = taken
         place = KeyPlace(owner_id, route, key, attempt)
         self._under_way[place] = at
-        return Fresh(place)
+        return Fresh(place, request=f"{owner_id}/{began_at}/{route}/{key}")
 
     async def finish(
         self, actor: Actor, fresh: Fresh, *, status: int, headers: Headers, body: str
@@ -105,6 +107,12 @@ class IdempotencyService:
         self._under_way.pop(fresh.place, None)
         async with self.db.transaction() as tx:
             await tx.idempotency.free(fresh.place)
+
+    async def leave(self, actor: Actor, fresh: Fresh) -> None:  # noqa: ARG002  # see above
+        """Let the request be tried again, for it broke, and may have done something or not."""
+        self._under_way.pop(fresh.place, None)
+        async with self.db.transaction() as tx:
+            await tx.idempotency.leave(fresh.place)
 
     async def renew(self, actor: Actor) -> None:
         """Keep the keys of this process's requests theirs. Called more often than `LEASE`."""

@@ -16,7 +16,7 @@ _CREATE: Final = Statement(
     f"""insert into conversations
         (uuid, owner_id, title, title_key, system_prompt, model, created_at, updated_at)
     values (:uuid, :owner_id, :title, :title_key, :system_prompt, :model, :at, :at)
-    returning {_COLUMNS}""",
+    on conflict (uuid) do nothing returning {_COLUMNS}""",
     Conversation,
 )
 _GET: Final = Statement(
@@ -93,9 +93,9 @@ class ConversationStore:
         system_prompt: str | None,
         model: str | None,
         at: int,
-    ) -> Conversation:
-        """Insert a conversation without messages."""
-        row = await self._connection.one(
+    ) -> Conversation | None:
+        """Insert a conversation without messages; None where there is one with this uuid."""
+        return await self._connection.one(
             _CREATE,
             uuid=uuid,
             owner_id=owner_id,
@@ -105,8 +105,6 @@ class ConversationStore:
             model=model,
             at=at,
         )
-        assert row is not None  # noqa: S101  # an insert returns its row
-        return row
 
     async def find(self, key: int | str, *, owner_id: int) -> Conversation | None:
         """Return the conversation with this integer id or uuid, if it is the owner's."""

@@ -21,24 +21,28 @@ class KeyRow(msgspec.Struct, frozen=True, gc=False):
     body: str | None
 
 
-def _attempt(attempt: int) -> int:
-    return attempt
+def _taken(attempt: int, created_at: int) -> tuple[int, int]:
+    return attempt, created_at
 
 
-# Taken over where the request before has died, or is so old that the key is free again.
+# Taken over where the request before has died, or is so old that the key is free again. The same
+# request goes on then, under its first instant; another body is another request.
 _BEGIN: Final = Statement(
     """insert into idempotency_keys
         (owner_id, route, key, body_hash, attempt, leased_until, created_at)
     values (:owner_id, :route, :key, :body_hash, 1, :leased_until, :at)
     on conflict (owner_id, route, key) do update set
         body_hash = excluded.body_hash, attempt = idempotency_keys.attempt + 1,
-        leased_until = excluded.leased_until, created_at = excluded.created_at,
+        leased_until = excluded.leased_until,
+        created_at = case when idempotency_keys.created_at < :expired_at
+                or idempotency_keys.body_hash <> excluded.body_hash
+            then excluded.created_at else idempotency_keys.created_at end,
         generation_uuid = null, status = null, headers = null, body = null
     where idempotency_keys.created_at < :expired_at
         or (idempotency_keys.status is null and idempotency_keys.generation_uuid is null
             and idempotency_keys.leased_until < :at)
-    returning attempt""",
-    _attempt,
+    returning attempt, created_at""",
+    _taken,
 )
 _FIND: Final = Statement(
     f"""select body_hash, generation_uuid, status, headers, body
@@ -53,6 +57,10 @@ _ATTACH: Final[Statement[None]] = Statement(
     f"update idempotency_keys set generation_uuid = :generation_uuid where {_MINE}"
 )
 _FREE: Final[Statement[None]] = Statement(f"delete from idempotency_keys where {_MINE}")
+# The row stays: what the request may have made all the same is found by the id that it has from it.
+_LEAVE: Final[Statement[None]] = Statement(
+    f"update idempotency_keys set leased_until = 0 where {_MINE}"
+)
 _RENEW: Final[Statement[None]] = Statement(
     f"update idempotency_keys set leased_until = :leased_until where {_MINE}"
 )
@@ -88,8 +96,8 @@ class IdempotencyStore:
         at: int,
         leased_until: int,
         expired_at: int,
-    ) -> int | None:
-        """Take the key; return the attempt, or None where somebody has it."""
+    ) -> tuple[int, int] | None:
+        """Take the key; return the attempt and when the first began, None where it is taken."""
         return await self._connection.one(
             _BEGIN,
             owner_id=owner_id,
@@ -120,6 +128,10 @@ class IdempotencyStore:
     async def free(self, place: KeyPlace) -> None:
         """Let the key be used again: there is no answer to keep."""
         await self._connection.run(_FREE, **msgspec.structs.asdict(place))
+
+    async def leave(self, place: KeyPlace) -> None:
+        """Let the key be taken over at once: nobody knows what the request has done."""
+        await self._connection.run(_LEAVE, **msgspec.structs.asdict(place))
 
     async def renew(self, places: list[KeyPlace], *, leased_until: int) -> None:
         """Prolong the leases of requests that are under way."""

@@ -25,6 +25,9 @@ _INSERT: Final = Statement(
     Message,
 )
 _GET: Final = Statement(f"select {_COLUMNS} from messages where id = :id", Message)
+_FIND: Final = Statement(
+    f"select {_COLUMNS} from messages where uuid = :uuid and owner_id = :owner_id", Message
+)
 _BY_OFFSET: Final = Statement(
     f"select {_COLUMNS} from messages where {_SHOWN} order by id limit :limit offset :offset",
     Message,
@@ -91,6 +94,10 @@ class MessageStore:
     async def get(self, id: int) -> Message | None:
         """Return a message whose owner has been checked already."""
         return await self._connection.one(_GET, id=id)
+
+    async def find(self, uuid: str, *, owner_id: int) -> Message | None:
+        """Return the owner's message with this uuid."""
+        return await self._connection.one(_FIND, uuid=uuid, owner_id=owner_id)
 
     async def list(self, conversation_id: int, *, limit: int, offset: int = 0) -> Sequence[Message]:
         """Return the shown messages of the active branch from `offset` on, oldest first."""

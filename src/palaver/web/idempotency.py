@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import msgspec
 from starlette.responses import Response
 
 from palaver.domain.errors import Fault, FieldFault, InvalidInput
@@ -43,10 +44,12 @@ async def once(
     if isinstance(begun, Attached):
         call.resumes = begun.generation_uuid
         return await run()
+    # An attempt that died may have done everything but answer: what it made is found by its id.
+    call.actor = msgspec.structs.replace(call.actor, request=begun.request)
     try:
         response = await run()
     except Exception:
-        await keys.free(call.actor, begun)
+        await keys.leave(call.actor, begun)
         raise
     await _keep(call, begun, response)
     return response

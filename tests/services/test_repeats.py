@@ -1,0 +1,99 @@
+"""A request with a key that died after its work, before its answer: the repeat finds what it made."""
+
+import pytest
+from msgspec.structs import replace
+
+from palaver.domain.errors import NotFound
+from palaver.domain.users import Actor
+from palaver.kit.ids import new_uuid
+from palaver.services.generations import Choice
+from palaver.services.idempotency import Fresh, IdempotencyService
+from tests.fakes.clock import StillClock
+from tests.fakes.provider import words
+from tests.services.conftest import Talk
+
+ANY = Choice()
+
+
+def keyed(actor: Actor) -> Actor:
+    """Return the actor of a request that has a key, in all its attempts."""
+    return replace(actor, request=new_uuid())
+
+
+async def test_a_conversation_is_made_once(talk: Talk) -> None:
+    request = keyed(talk.owner)
+    made = await talk.conversations.create(request, title="One")
+    assert await talk.conversations.create(request, title="One") == made
+    assert len(await talk.conversations.list(talk.owner)) == 1
+
+
+async def test_a_conversation_that_was_deleted_meanwhile_does_not_come_back(talk: Talk) -> None:
+    request = keyed(talk.owner)
+    made = await talk.conversations.create(request)
+    await talk.conversations.delete(talk.owner, made.id)
+    with pytest.raises(NotFound):
+        await talk.conversations.create(request)
+
+
+async def test_a_message_is_appended_once(talk: Talk) -> None:
+    conversation = await talk.conversations.create(talk.owner)
+    request = keyed(talk.owner)
+    first = await talk.conversations.append(request, conversation.id, text="Hello?")
+    await talk.conversations.append(talk.owner, conversation.id, text="Still there?")
+    again = await talk.conversations.append(request, conversation.id, text="Hello?")
+    assert again.id == first.id
+    texts = [each.text for each in await talk.conversations.messages(talk.owner, conversation.id)]
+    assert texts == ["Hello?", "Still there?"]
+
+
+async def test_a_question_is_sent_once_and_answered_once(talk: Talk) -> None:
+    talk.provider.scripts = [words("Yes."), words("Twice.")]
+    request = keyed(talk.owner)
+    turns = [("user", "One."), ("assistant", "Two."), ("user", "Three?")]
+    sent = await talk.generations.send(request, None, turns, ANY)
+    conversation, question, generation = await talk.generations.send(request, None, turns, ANY)
+    assert (conversation.id, question.id, generation.uuid) == (
+        sent[0].id,
+        sent[1].id,
+        sent[2].uuid,
+    )
+    assert (await talk.generations.wait(talk.owner, generation.uuid)).text == "Yes."
+    assert len(await talk.conversations.messages(talk.owner, conversation.id)) == 4
+
+
+async def test_a_retry_makes_one_sibling(talk: Talk) -> None:
+    talk.provider.scripts = [words("First."), words("Second."), words("Third.")]
+    conversation, _, generation = await talk.generations.send(
+        talk.owner, None, [("user", "Well?")], ANY
+    )
+    await talk.generations.wait(talk.owner, generation.uuid)
+    request = keyed(talk.owner)
+    sibling, first = await talk.generations.retry(request, conversation.id, ANY)
+    same, again = await talk.generations.retry(request, conversation.id, ANY)
+    assert (same.id, again.uuid) == (sibling.id, first.uuid)
+    assert (await talk.generations.wait(talk.owner, again.uuid)).text == "Second."
+
+
+async def test_all_attempts_of_one_request_have_one_name(talk: Talk) -> None:
+    clock = StillClock()
+    keys = IdempotencyService(talk.db, clock=clock)
+
+    async def begin(body: str = "h") -> Fresh:
+        begun = await keys.begin(talk.owner, route="POST /x", key="k", body_hash=body)
+        assert isinstance(begun, Fresh)
+        return begun
+
+    first = await begin()
+    clock.move(seconds=61)  # it died with its process
+    second = await begin()
+    assert second.request == first.request
+    clock.move(seconds=1)
+    await keys.leave(talk.owner, second)  # it broke, and may have done something
+    third = await begin()
+    assert third.request == first.request
+    clock.move(seconds=1)
+    await keys.free(talk.owner, third)  # it was refused for now, and told so
+    fourth = await begin()
+    assert fourth.request != first.request
+    clock.move(seconds=61)
+    assert (await begin("other")).request != fourth.request
