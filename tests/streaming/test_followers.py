@@ -67,6 +67,13 @@ async def test_silence_is_told_and_the_reader_goes_on(runs: Runs, log: MemoryLog
     follower.close()
 
 
+async def test_silence_counts_from_what_the_reader_last_heard(runs: Runs, log: MemoryLog) -> None:
+    start(runs, log)
+    follower = await runs.follow(1)
+    long_ago = asyncio.get_running_loop().time() - 30
+    assert await follower.next(silence_seconds=30, silent_since=long_ago) is None
+
+
 async def test_a_stream_without_silence_tells_none(runs: Runs, log: MemoryLog) -> None:
     run = start(runs, log)
     follower = await runs.follow(1)
