@@ -10,8 +10,6 @@ from collections.abc import Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
-import msgspec
-
 from palaver.domain.errors import DomainError, ErrorKind, NotFound, ProviderError
 from palaver.domain.events import (
     Canceled,
@@ -153,10 +151,7 @@ class Driver:
             await self._conclude(live, _failed(error), None)
             return
         live.earlier_calls = live.generation.attempt - 1
-        if live.run.text:
-            turns = (*prompt.turns, Turn("assistant", live.run.text))
-            prompt = msgspec.structs.replace(prompt, turns=turns)
-        await self._ask(live, resolved, prompt)
+        await self._ask(live, resolved, prompt, beginning=live.run.text)
 
     async def _prompt_again(self, generation: Generation, resolved: ResolvedModel) -> Prompt:
         async with self.db.read(snapshot=True) as tx:
@@ -174,17 +169,22 @@ class Driver:
                 max_tokens=generation.recipe.max_tokens,
             )
 
-    async def _ask(self, live: Live, resolved: ResolvedModel, prompt: Prompt) -> None:
+    async def _ask(
+        self, live: Live, resolved: ResolvedModel, prompt: Prompt, *, beginning: str = ""
+    ) -> None:
+        """Ask the provider, for what follows on the beginning of an answer where there is one."""
         options = live.generation.options
+        begun = (Turn("assistant", beginning),) if beginning else ()
         request = CompletionRequest(
             model=resolved.model.upstream_name,
-            turns=prompt.turns,
+            turns=prompt.turns + begun,
             max_tokens=live.generation.recipe.max_tokens,
             temperature=options.temperature,
             top_p=options.top_p,
         )
         ending, usage = await self._relay(live, resolved.provider, request)
-        await self._conclude(live, ending, usage)
+        # What the provider counts of such a rest is not what the whole answer has used.
+        await self._conclude(live, ending, None if beginning else usage)
 
     async def _relay(
         self, live: Live, provider: Provider, request: CompletionRequest

@@ -15,7 +15,7 @@ from palaver.domain.errors import (
     NotFound,
     ProviderError,
 )
-from palaver.domain.events import FINAL, Event, Failed, unpack
+from palaver.domain.events import FINAL, Event, Failed, Interrupted, unpack
 from palaver.domain.generations import Generation, GenerationState, Options, Recipe
 from palaver.domain.search import SearchKind
 from palaver.domain.tokens import ESTIMATE_SHARE
@@ -194,7 +194,8 @@ class GenerationService:
     async def wait(self, actor: Actor, uuid: str) -> Message:
         """Wait for the end of a run and return its answer.
 
-        Raises `NotFound`, or `ProviderError` with the run's own failure.
+        Of a canceled run that is what had been said. Raises `NotFound`, or `ProviderError` with
+        the run's own failure, `INTERRUPTED` when a worker died over it.
         """
         follower = await self.follow(actor, uuid)
         ending: Event | None = None
@@ -206,6 +207,9 @@ class GenerationService:
             follower.close()
         if isinstance(ending, Failed):
             raise ProviderError(ending.message, kind=ending.kind)
+        if ending is None or isinstance(ending, Interrupted):
+            message = "The server stopped in the middle of this answer."
+            raise ProviderError(message, kind=ErrorKind.INTERRUPTED)
         async with self.db.read(snapshot=True) as tx:
             generation = await _get(tx, actor, uuid)
             answer = await tx.messages.get(generation.answer_id)
