@@ -18,7 +18,8 @@ from bench.client import Load, hammer, request
 from bench.rows import Row
 from bench.stage import Server, User, free_port, palaver, postgresql, register, run, started
 from palaver.kit.ids import new_uuid
-from palaver.storage.database import Database, open_database
+from palaver.storage.database import Database
+from palaver.storage.opening import open_database
 
 ROUNDS = 2
 SECONDS = 3.0

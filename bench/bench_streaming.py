@@ -23,9 +23,9 @@ import uvloop
 from palaver.domain.events import EventKind, TextDelta
 from palaver.domain.log import GenerationLog
 from palaver.kit.clock import system_clock
-from palaver.storage.database import open_database
 from palaver.storage.log import DatabaseLog
 from palaver.storage.migrate import migrate
+from palaver.storage.opening import open_database
 from palaver.streaming.followers import Follower
 from palaver.streaming.run import Run
 from palaver.streaming.runs import Runs

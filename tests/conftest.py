@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from palaver.storage.database import Database, open_database
+from palaver.storage.database import Database
+from palaver.storage.opening import open_database
 from palaver.storage.statements import Engine
 from tests.databases import PostgreSQLServer, new_sqlite
 

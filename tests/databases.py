@@ -10,8 +10,8 @@ from pathlib import Path
 
 import asyncpg
 
-from palaver.storage.database import open_database
 from palaver.storage.migrate import migrate
+from palaver.storage.opening import open_database
 
 # What pytest-xdist tells its workers; no settings of ours.
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")  # noqa: TID251

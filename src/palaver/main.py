@@ -30,9 +30,10 @@ from palaver.services.models import ModelService
 from palaver.services.purge import PurgeService
 from palaver.services.search import SearchService
 from palaver.services.services import Services
-from palaver.storage.database import Database, open_database
+from palaver.storage.database import Database
 from palaver.storage.log import DatabaseLog
 from palaver.storage.migrate import migrate
+from palaver.storage.opening import open_database
 from palaver.storage.process_lock import sole_process
 from palaver.storage.statements import Engine
 from palaver.streaming.runs import Runs

@@ -11,9 +11,9 @@ from palaver.storage.database import (
     NestedTransaction,
     Poisoned,
     StatementFailed,
-    open_database,
     retrying,
 )
+from palaver.storage.opening import open_database
 from palaver.storage.statements import Statement
 
 INSERT: Statement[None] = Statement("insert into facts (name, value) values (:name, :value)")

@@ -8,9 +8,10 @@ import pytest
 
 import palaver.storage
 from palaver.storage import migrate as runner
-from palaver.storage.database import Database, DatabaseError, StatementFailed, open_database
+from palaver.storage.database import Database, DatabaseError, StatementFailed
 from palaver.storage.migrate import check, migrate, schema_version
 from palaver.storage.migrations import STEPS
+from palaver.storage.opening import open_database
 from palaver.storage.statements import Engine, Statement
 from tests.databases import PostgreSQLServer
 from tests.storage.schema_text import schema_text

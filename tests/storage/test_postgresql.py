@@ -13,10 +13,10 @@ from palaver.storage.database import (
     Conflict,
     DatabaseError,
     StatementFailed,
-    open_database,
     retrying,
 )
 from palaver.storage.log import LOG_CHANNEL, DatabaseLog
+from palaver.storage.opening import open_database
 from palaver.storage.postgresql import PostgreSQL, open_postgresql
 from palaver.storage.statements import Statement
 from tests.databases import PostgreSQLServer

@@ -18,8 +18,9 @@ from palaver.domain.users import SYSTEM
 from palaver.main import account_policy
 from palaver.providers import build as build_provider
 from palaver.services import identity
-from palaver.storage.database import Database, open_database
+from palaver.storage.database import Database
 from palaver.storage.migrate import check, schema_version
+from palaver.storage.opening import open_database
 from palaver.storage.statements import Engine
 
 PROVIDER_SECONDS = 5.0

@@ -4,7 +4,7 @@ import argparse
 
 from palaver.config import load
 from palaver.storage import migrate as migration
-from palaver.storage.database import open_database
+from palaver.storage.opening import open_database
 from palaver.storage.process_lock import sole_process
 
 

@@ -15,7 +15,7 @@ from palaver.main import account_policy
 from palaver.services import identity
 from palaver.services.identity import Identity
 from palaver.storage import migrate
-from palaver.storage.database import open_database
+from palaver.storage.opening import open_database
 
 
 async def user(arguments: argparse.Namespace) -> int:

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from palaver.storage.database import DatabaseError, is_postgresql, sqlite_path
+from palaver.storage.database import DatabaseError
+from palaver.storage.opening import is_postgresql, sqlite_path
 
 log = logging.getLogger(__name__)
 
