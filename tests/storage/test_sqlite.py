@@ -245,6 +245,20 @@ async def test_a_turn_that_was_given_to_a_canceled_task_goes_to_the_next(path):
     await db.close()
 
 
+async def test_who_comes_back_queues_behind_those_who_wait(path):
+    db = open_sqlite(path, max_batch=1)
+
+    async def first() -> None:
+        await insert(db, "0")
+        await insert(db, "again")
+
+    await asyncio.gather(first(), insert(db, "1"), insert(db, "2"))
+    async with db.read() as tx:
+        in_order = Statement("select name from facts order by rowid", str)
+        assert await tx.connection.all(in_order) == ["0", "1", "2", "again"]
+    await db.close()
+
+
 async def test_failures_with_a_full_batch_lose_nobody(path, disk):
     db = open_sqlite(path, max_batch=2, vfs="faulty")
     disk.failing["sync"] += [apsw.IOError, apsw.IOError]
