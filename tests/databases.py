@@ -3,7 +3,6 @@
 import asyncio
 import functools
 import os
-import shutil
 import tempfile
 import warnings
 from pathlib import Path
@@ -44,17 +43,17 @@ end $$
 
 
 @functools.cache
-def sqlite_template() -> Path:
-    """Return a migrated database file; copy it."""
-    path = Path(tempfile.mkdtemp(prefix="palaver-")) / "template.db"
-    _run(_migrate(str(path)))
-    return path
+def _sqlite_template() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "template.db"
+        _run(_migrate(str(path)))
+        return path.read_bytes()
 
 
 def new_sqlite(folder: Path) -> str:
     """Return the address of a fresh migrated database in `folder`."""
     path = folder / "palaver.db"
-    shutil.copyfile(sqlite_template(), path)
+    path.write_bytes(_sqlite_template())
     return f"sqlite:///{path}"
 
 
