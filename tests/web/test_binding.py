@@ -62,6 +62,12 @@ async def test_of_a_parameter_that_comes_twice_the_last_counts() -> None:
     assert (await called("7", ID, "w", query="limit=1&limit=2"))[4] == 2
 
 
+async def test_null_in_a_query_is_a_word() -> None:
+    assert (await called("7", ID, "w", query="q=null"))[5] == "null"
+    with pytest.raises(InvalidInput):
+        await called("7", ID, "w", query="limit=null")
+
+
 @pytest.mark.parametrize("number", ["x", "-1", "1.0", " 1", "٣", "9" * 19, "9" * 40, "1e3"])
 async def test_a_number_of_the_wrong_form_is_not_found(number: str) -> None:
     with pytest.raises(NotFound):

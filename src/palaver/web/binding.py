@@ -10,7 +10,10 @@ that answers with something else than JSON returns a `Response`.
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, NewType, get_type_hints
+from functools import reduce
+from operator import or_
+from types import NoneType, UnionType
+from typing import Annotated, Any, NewType, Union, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -32,7 +35,7 @@ class QueryParameter:
     """One parameter of the query string, with its name there, type and default."""
 
     name: str
-    type: Any
+    type: Any  # of what is given: a query string cannot say null
     default: Any
 
 
@@ -83,6 +86,14 @@ class Signature:
             raise InvalidInput(faults)
 
 
+def _without_null(type_: Any) -> Any:
+    if get_origin(type_) is Annotated:
+        return type_
+    origin = get_origin(type_)
+    kinds = get_args(type_) if origin is Union or origin is UnionType else (type_,)
+    return reduce(or_, [kind for kind in kinds if kind is not NoneType])
+
+
 def _path_value(name: str, kind: Any, value: str) -> Any:
     noun = name.removesuffix("_id")
     if kind is int:
@@ -116,7 +127,7 @@ def signature_of(handler: Callable[..., Any], template: str) -> Signature:
         elif parameter.default is MISSING:
             raise TypeError(f"{handler.__qualname__}: query parameter {name} wants a default")
         else:
-            query.append(QueryParameter(name, hints[name], parameter.default))
+            query.append(QueryParameter(name, _without_null(hints[name]), parameter.default))
     return Signature(
         handler=handler,
         path=tuple((name, hints[name]) for name in in_path),

@@ -8,7 +8,7 @@ from functools import cache, reduce
 from http import HTTPStatus
 from operator import or_
 from types import NoneType, UnionType
-from typing import Annotated, Any, Final, TypeAlias, Union, get_args, get_origin
+from typing import Any, Final, TypeAlias, Union, get_args, get_origin
 
 import msgspec
 from starlette.responses import Response
@@ -104,7 +104,7 @@ class _Schemas:
 
 
 def _types_of(row: Row) -> Iterator[Any]:
-    yield from (_without_null(parameter.type) for parameter in row.signature.query)
+    yield from (parameter.type for parameter in row.signature.query)
     if row.signature.body is not None:
         yield row.signature.body
     yield from _json_answers(row)
@@ -146,7 +146,7 @@ def _path_parameters(row: Row) -> Iterator[Node]:
 
 def _query_parameters(row: Row, schemas: _Schemas) -> Iterator[Node]:
     for parameter in row.signature.query:
-        schema = schemas.of(_without_null(parameter.type))
+        schema = schemas.of(parameter.type)
         default = _default(parameter)
         # A default that the schema refuses stands for nothing: the parameter has to be there.
         is_required = default == "" and "minLength" in schema
@@ -158,9 +158,7 @@ def _query_parameters(row: Row, schemas: _Schemas) -> Iterator[Node]:
 def _default(parameter: QueryParameter) -> Any:
     """Return what an absent parameter stands for, if a client could say it as well."""
     try:
-        return msgspec.to_builtins(
-            msgspec.convert(parameter.default, _without_null(parameter.type))
-        )
+        return msgspec.to_builtins(msgspec.convert(parameter.default, parameter.type))
     except msgspec.ValidationError:
         return None
 
@@ -308,11 +306,3 @@ def _alternatives(type_: Any) -> tuple[Any, ...]:
 
 def _is_a(kind: Any, base: type) -> bool:
     return isinstance(kind, type) and issubclass(kind, base)
-
-
-def _without_null(type_: Any) -> Any:
-    """Return the type of a parameter that is there: a query string cannot say null."""
-    if get_origin(type_) is Annotated:
-        return type_
-    kinds = [kind for kind in _alternatives(type_) if kind is not NoneType]
-    return reduce(or_, kinds)
