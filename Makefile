@@ -15,7 +15,7 @@ PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 PYTEST := $(PY) -m pytest -n auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench docs lock clean
+.PHONY: help run test check format bench chaos fuzz docs lock clean
 
 help:  ## List what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ format: $(VENV)/dev.stamp  ## Put the code into its form
 
 bench: $(VENV)/dev.stamp  ## Measure, and write docs/benchmarks.md
 	@$(PY) bench/run.py $(ARGS)
+
+chaos: $(VENV)/dev.stamp  ## Kill it 200 times under load on each database, compare all promises
+	@$(PY) -m tests.chaos $(ARGS)
+
+fuzz: $(VENV)/dev.stamp  ## Try every contract with generated requests, at length
+	@$(PY) -m tests.conformance.fuzz $(ARGS)
 
 docs: $(VENV)/dev.stamp  ## Write anew what the docs take from the code
 	@$(PY) -m tools.docs
