@@ -18,8 +18,8 @@ from palaver.kit.clock import iso_text  # the same bytes, by the cheapest way th
 LIST = """select id, uuid, owner_id, title, system_prompt, active_message_id, model, created_at,
     updated_at from conversations where owner_id = {0} and deleted_at is null
     order by updated_at desc, id desc limit {1} offset 0"""
-MESSAGES = """select id, uuid, conversation_id, parent_id, role, text, model, prompt_tokens,
-    completion_tokens, is_active, is_hidden, created_at, edited_at from messages
+MESSAGES = """select id, uuid, conversation_id, parent_id, role, text, text_tokens, model,
+    prompt_tokens, completion_tokens, is_active, is_hidden, created_at, edited_at from messages
     where conversation_id = {0} and is_active = 1 and is_hidden = 0 and deleted_at is null
     order by id desc limit {1}"""
 INSERT = """insert into conversations (uuid, owner_id, title, title_key, created_at, updated_at)
@@ -59,7 +59,7 @@ def conversation(id, _uuid, _owner, title, _system, _active, _model, created, up
     return Conversation(id, title or "New Conversation", iso_text(created), iso_text(updated))
 
 
-def message(id, _u, _c, _p, role, text, _m, prompt, completion, _a, _h, created, _e):
+def message(id, _u, _c, _p, role, text, _t, _m, prompt, completion, _a, _h, created, _e):
     if role == "assistant":
         total = (prompt or 0) + (completion or 0)
         return Answer(id, role, text, TokenUsage(total), iso_text(created))

@@ -19,7 +19,9 @@ from palaver.domain.generations import GenerationState, Options
 from palaver.domain.models import ModelProfile
 from palaver.domain.usage import UsageKind
 from palaver.services.generations import Choice
-from palaver.storage.database import Database
+from palaver.services.models import ResolvedModel
+from palaver.services.settlement import Output, finish
+from palaver.storage.database import Database, StatementFailed
 from tests.cast import a_cast
 from tests.fakes.provider import HOLD, ScriptedProvider, words
 from tests.services.conftest import Talk, a_worker
@@ -430,3 +432,100 @@ async def test_text_that_cannot_be_stored_fails_its_run_alone(talk: Talk, bad: s
     sound = await asked(talk)
     generation = await talk.generations.answer(talk.owner, sound, ANY)
     assert text_of(await read(talk, generation.uuid)) == "Fine."
+
+
+async def test_prompt_and_answer_fit_into_the_models_context_together(db: Database) -> None:
+    cast = await a_cast(db)
+    for context in (512, 4096, 8192, 12_000):
+        provider = ScriptedProvider(
+            [words("Yes.")], profile=ModelProfile(context_tokens=context), id=f"c{context}"
+        )
+        async with a_worker(db, cast, provider) as talk:
+            conversation = await asked(talk, "word " * 100)
+            choice = Choice(provider_id=provider.id, model="one")
+            generation = await talk.generations.answer(talk.owner, conversation, choice)
+            async with db.read() as tx:
+                held = await tx.usage.held(owner_id=talk.owner.owner_id)
+            await read(talk, generation.uuid)
+        (sent,) = provider.requests
+        assert sent.max_tokens is not None
+        assert sent.max_tokens >= context // 2
+        assert sent.max_tokens + generation.recipe.prompt_tokens / 0.9 <= context
+        assert all(hold.prompt_tokens + hold.completion_tokens <= context for hold in held)
+
+
+async def test_a_long_history_is_read_no_further_than_the_context_reaches(db: Database) -> None:
+    provider = ScriptedProvider([words("Yes.")], profile=ModelProfile(context_tokens=4_000))
+    async with a_worker(db, await a_cast(db), provider) as talk:
+        conversation = await asked(talk, "the first")
+        for number in range(250):
+            await talk.conversations.append(talk.owner, conversation, text=f"message {number}")
+        generation = await talk.generations.answer(talk.owner, conversation, ANY)
+        await read(talk, generation.uuid)
+    sent = [turn.text for turn in provider.requests[0].turns]
+    assert sent == [f"message {number}" for number in range(250 - len(sent), 250)]
+    assert 100 < len(sent) < 250
+
+
+async def test_a_run_started_between_halt_and_retry_is_stopped(talk: Talk) -> None:
+    talk.provider.scripts = [[HOLD], [HOLD], words("Last.")]
+    conversation = await asked(talk)
+    halt = talk.driver.halt
+
+    async def halt_and_let_somebody_in(conversation_id: int) -> None:
+        await halt(conversation_id)
+        await talk.generations.send(talk.owner, conversation, [("user", "Quick")], ANY)
+
+    talk.driver.halt = halt_and_let_somebody_in  # type: ignore[method-assign]
+    _, generation = await talk.generations.retry(talk.owner, conversation, ANY)
+    async with talk.db.read() as tx:
+        live = await tx.generations.live_of_conversation(conversation)
+    assert [run.uuid for run in live] in ([generation.uuid], [])
+    talk.provider.go.set()
+    await read(talk, generation.uuid)
+
+
+async def test_a_run_whose_driving_fails_unexpectedly_is_taken_over_and_can_be_cancelled(
+    db: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    cast = await a_cast(db)
+    async with a_worker(db, cast, ScriptedProvider([[HOLD]]), is_alone=False) as first:
+        conversation = await asked(first)
+        generation = await first.generations.answer(first.owner, conversation, ANY)
+        await first.provider.held.wait()
+    async with a_worker(db, cast, ScriptedProvider([words("At last.")]), is_alone=False) as second:
+        resolve = second.models.resolve
+        failures = 1
+
+        async def resolve_the_second_time(*args: object, **kwargs: object) -> ResolvedModel:
+            nonlocal failures
+            if failures:
+                failures -= 1
+                raise StatementFailed("the connection is gone")
+            return await resolve(*args, **kwargs)  # type: ignore[arg-type]
+
+        second.models.resolve = resolve_the_second_time  # type: ignore[method-assign]
+        async with asyncio.timeout(30):
+            assert text_of(await read(second, generation.uuid)) == "At last."
+    assert "is given up" in caplog.text
+
+
+async def test_a_finish_that_comes_too_late_changes_nothing(db: Database) -> None:
+    cast = await a_cast(db)
+    async with a_worker(db, cast, ScriptedProvider([words("Done.")])) as talk:
+        conversation = await asked(talk)
+        generation = await talk.generations.answer(talk.owner, conversation, ANY)
+        await read(talk, generation.uuid)
+        before = await talk.conversations.get(talk.owner, conversation)
+        is_ours = await finish(
+            db,
+            generation,
+            ending=Canceled(),
+            usage=None,
+            output=Output([], [], "stale", ""),
+            earlier_calls=0,
+            at=before.updated_at + 1,
+        )
+        assert not is_ours
+        assert await talk.conversations.get(talk.owner, conversation) == before
+        assert await shown(talk, conversation) == [("user", "Hello?"), ("assistant", "Done.")]

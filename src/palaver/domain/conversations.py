@@ -37,6 +37,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     parent_id: int | None
     role: MessageRole
     text: str
+    text_tokens: int  # our estimate, made once: prompts are put together by it
     model: str | None  # as it was asked for; answers only
     prompt_tokens: int | None  # answers only
     completion_tokens: int | None  # of an answer what was produced, else None

@@ -1,7 +1,7 @@
 """How many tokens a text is likely to have, where no provider has counted."""
 
 _ASCII_CHARACTERS_PER_TOKEN = 3.2
-_TOKENS_PER_TURN = 4
+TURN_OVERHEAD_TOKENS = 4
 PROMPT_OVERHEAD_TOKENS = 3
 ESTIMATE_SHARE = 0.9
 """A local estimate is at least this share of what a provider would count."""
@@ -17,7 +17,7 @@ def estimate_tokens(text: str) -> int:
     if text.isascii():
         return int(len(text) / _ASCII_CHARACTERS_PER_TOKEN) + 1 if text else 0
     size = len(text.encode("utf-8", "surrogatepass"))
-    ascii_count = sum(map(str.isascii, text))
+    ascii_count = len(text.encode("ascii", "ignore"))
     other_count = len(text) - ascii_count
     bytes_per_other = (size - ascii_count) / other_count
     per_other = 0.6 if bytes_per_other < 2.5 else 1.0
@@ -26,4 +26,4 @@ def estimate_tokens(text: str) -> int:
 
 def estimate_turn_tokens(text: str) -> int:
     """Return the estimate of one turn of a prompt, with what frames it."""
-    return estimate_tokens(text) + _TOKENS_PER_TURN
+    return estimate_tokens(text) + TURN_OVERHEAD_TOKENS

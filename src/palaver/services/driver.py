@@ -4,9 +4,8 @@ A run belongs to us, not to the request that started it: a reader may leave and 
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -24,14 +23,16 @@ from palaver.domain.events import (
 )
 from palaver.domain.generations import Generation
 from palaver.domain.log import Claimed, Refused
-from palaver.domain.providers import CompletionRequest, Provider, Turn
+from palaver.domain.providers import CompletionEvent, CompletionRequest, Provider, Turn
 from palaver.domain.users import SYSTEM
 from palaver.kit.clock import Clock, system_clock
 from palaver.kit.tasks import Tasks
 from palaver.services.models import ModelService, ResolvedModel
-from palaver.services.prompts import Prompt, prompt_for
+from palaver.services.prompts import Plan, plan_run
 from palaver.services.settlement import Output, finish, settle
 from palaver.storage.database import Database, DatabaseError
+from palaver.storage.tx import Tx
+from palaver.streaming.followers import Follower
 from palaver.streaming.run import CancelRequested, Lost, Run
 from palaver.streaming.runs import Runs
 
@@ -40,17 +41,20 @@ log = logging.getLogger(__name__)
 CANCEL_WAIT_SECONDS: Final = 2.0
 FINISH_RETRY_SECONDS: Final = 0.25
 FINISH_TRIES: Final = 60
+MAX_ATTEMPTS: Final = 20
+"""A run that ends no worker's life, and is never finished, is not taken over for ever."""
 
 
 class Live:
     """A run of this worker: its record, its channel, and the task that drives it."""
 
-    __slots__ = ("earlier_calls", "generation", "run", "task")
+    __slots__ = ("earlier_calls", "generation", "run", "task", "usage")
 
     def __init__(self, generation: Generation, run: Run) -> None:
         self.generation = generation
         self.run = run
         self.earlier_calls = 0  # requests to the provider that died with their worker
+        self.usage: UsageReported | None = None  # by the provider's word
         self.task: asyncio.Task[None] | None = None
 
 
@@ -67,34 +71,42 @@ class Driver:
         self._live: dict[int, Live] = {}
         self._tasks = Tasks()
 
-    def launch(self, generation: Generation, resolved: ResolvedModel, prompt: Prompt) -> None:
+    def place(self) -> int | None:
+        """Return the worker under which a run can start now; None: it goes into the queue."""
+        return self.runs.worker if self.runs.room > 0 else None
+
+    async def follow(self, generation_id: int, *, after: int) -> Follower:
+        """Return a reader of a live run, whoever drives it. Raises `BeyondTheEnd`."""
+        return await self.runs.follow(generation_id, after=after)
+
+    def launch(self, generation: Generation, plan: Plan) -> None:
         """Begin a run whose record is durable; returns at once.
 
         A queued one is left to whichever worker claims it, and so is one whose worker, this one,
         was declared dead in between.
         """
         if (live := self._open(generation)) is not None:
-            self._start(live, self._ask(live, resolved, prompt))
+            self._start(live, self._ask(live, plan))
 
     async def halt(self, conversation_id: int) -> None:
         """Cancel and settle whatever runs in a conversation."""
         async with self.db.transaction() as tx:
-            live = await tx.generations.live_of_conversation(conversation_id)
-            for generation in live:
-                await tx.generations.request_cancel(generation.id, at=self.clock())
-        for generation in live:
-            await self.cancel(generation.id)
+            live = await request_cancels(tx, conversation_id, at=self.clock())
+        await self.cancel(live)
 
-    async def cancel(self, generation_id: int) -> None:
-        """Stop a run of this worker whose cancellation is stored, and wait until it has ended.
+    async def cancel(self, generation_ids: Sequence[int]) -> None:
+        """Stop runs of this worker whose cancellation is stored, and wait until they have ended.
 
         A run of another worker is stopped by that worker, which finds the request by itself.
         """
-        live = self._live.get(generation_id)
-        if live is None or live.task is None:
-            return
-        live.run.stop(CancelRequested())
-        await asyncio.wait([live.task], timeout=CANCEL_WAIT_SECONDS)
+        ending = []
+        for id in generation_ids:
+            live = self._live.get(id)
+            if live is not None and live.task is not None:
+                live.run.stop(CancelRequested())
+                ending.append(live.task)
+        if ending:
+            await asyncio.wait(ending, timeout=CANCEL_WAIT_SECONDS)
 
     async def take_over(self, claimed: Claimed) -> None:
         """Go on with a run whose worker is gone: anew, from where it stands, or not at all."""
@@ -103,7 +115,9 @@ class Driver:
             generation = await tx.generations.get(claimed.generation_id)
         if generation is None or (live := self._open(generation, already=logged)) is None:
             return
-        if generation.cancel_requested_at is not None:
+        if generation.attempt > MAX_ATTEMPTS:
+            self._start(live, self._conclude(live, GIVEN_UP, None))
+        elif generation.cancel_requested_at is not None:
             self._start(live, self._conclude(live, Canceled(), None))
         elif any(segment.kind is not EventKind.TEXT for segment in logged):
             self._start(live, self._conclude(live, Interrupted(), None))
@@ -135,8 +149,20 @@ class Driver:
     def _start(self, live: Live, work: Coroutine[Any, Any, None]) -> None:
         id = live.generation.id
         self._live[id] = live
-        live.task = self._tasks.start(_unless_lost(work), name=f"generation {id}")
-        live.task.add_done_callback(lambda _: self._live.pop(id, None))
+        live.task = self._tasks.start(self._drive(live, work), name=f"generation {id}")
+
+    async def _drive(self, live: Live, work: Coroutine[Any, Any, None]) -> None:
+        """See a run through to its end, or give it up: then a worker takes it over in a while."""
+        try:
+            await work
+        except Lost:
+            pass  # it belongs to another worker: there is nothing left to do
+        except Exception:
+            log.exception("generation %s is given up", live.generation.uuid)
+            live.run.leave()
+        finally:
+            if self._live.get(live.generation.id) is live:
+                del self._live[live.generation.id]
 
     async def _resume(self, live: Live) -> None:
         """Ask again: for the whole, or for the rest where the model goes on from a beginning."""
@@ -146,14 +172,16 @@ class Driver:
             if live.run.text and not resolved.model.profile.continues:
                 await self._conclude(live, Interrupted(), None)
                 return
-            prompt = await self._prompt_again(generation, resolved)
+            plan = await self._plan_again(generation, resolved)
+        except DatabaseError:
+            raise  # it passes; the run is taken over once more
         except DomainError as error:
             await self._conclude(live, _failed(error), None)
             return
         live.earlier_calls = live.generation.attempt - 1
-        await self._ask(live, resolved, prompt, beginning=live.run.text)
+        await self._ask(live, plan, beginning=live.run.text)
 
-    async def _prompt_again(self, generation: Generation, resolved: ResolvedModel) -> Prompt:
+    async def _plan_again(self, generation: Generation, resolved: ResolvedModel) -> Plan:
         async with self.db.read(snapshot=True) as tx:
             conversation = await tx.conversations.find(
                 generation.conversation_id, owner_id=generation.owner_id
@@ -161,61 +189,45 @@ class Driver:
             question = await tx.messages.get(generation.message_id)
             if conversation is None or question is None:
                 raise NotFound("conversation")
-            return await prompt_for(
+            return await plan_run(
                 tx,
                 conversation,
                 question,
-                profile=resolved.model.profile,
+                resolved=resolved,
                 max_tokens=generation.recipe.max_tokens,
             )
 
-    async def _ask(
-        self, live: Live, resolved: ResolvedModel, prompt: Prompt, *, beginning: str = ""
-    ) -> None:
+    async def _ask(self, live: Live, plan: Plan, *, beginning: str = "") -> None:
         """Ask the provider, for what follows on the beginning of an answer where there is one."""
         options = live.generation.options
         begun = (Turn("assistant", beginning),) if beginning else ()
         request = CompletionRequest(
-            model=resolved.model.upstream_name,
-            turns=prompt.turns + begun,
-            max_tokens=live.generation.recipe.max_tokens,
+            model=plan.resolved.model.upstream_name,
+            turns=plan.turns + begun,
+            max_tokens=plan.max_tokens,
             temperature=options.temperature,
             top_p=options.top_p,
         )
-        ending, usage = await self._relay(live, resolved.provider, request)
+        ending = await self._relay(live, plan.resolved.provider, request)
         # What the provider counts of such a rest is not what the whole answer has used.
-        await self._conclude(live, ending, None if beginning else usage)
+        await self._conclude(live, ending, None if beginning else live.usage)
 
-    async def _relay(
-        self, live: Live, provider: Provider, request: CompletionRequest
-    ) -> tuple[Ending, UsageReported | None]:
+    async def _relay(self, live: Live, provider: Provider, request: CompletionRequest) -> Ending:
         """Feed the log with what the provider says, until it ends or is stopped."""
-        usage: UsageReported | None = None
-        run = live.run
         try:
-            async with run.guard(), aclosing(provider.complete(request)) as events:
-                async for event in events:
-                    if isinstance(event, UsageReported):
-                        usage = event
-                    elif isinstance(event, Finished):
-                        return event, usage
-                    else:
-                        run.feed(event)
-                        if run.is_full:
-                            return Finished(FinishReason.LENGTH), usage
-                        await run.room()
+            async with live.run.guard(), aclosing(provider.complete(request)) as events:
+                return await _pumped(live, events)
         except ProviderError as error:
-            return _failed(error), usage
+            return _failed(error)
         except CancelRequested:
-            return Canceled(), usage
+            return Canceled()
         except Refused:
-            return UNSTORABLE, usage
+            return UNSTORABLE
         except Lost:
             raise
         except Exception:
             log.exception("generation %s: the provider adapter failed", live.generation.uuid)
-            return Failed(ErrorKind.INTERNAL.name, "An unexpected error occurred."), usage
-        return Failed(ErrorKind.PROVIDER_FAILED.name, "The answer was cut off."), usage
+            return Failed(ErrorKind.INTERNAL.name, "An unexpected error occurred.")
 
     async def _conclude(self, live: Live, ending: Ending, reported: UsageReported | None) -> None:
         """Make the end true in the database, then show it."""
@@ -248,15 +260,37 @@ class Driver:
         run.leave()
 
 
+async def _pumped(live: Live, events: AsyncIterator[CompletionEvent]) -> Ending:
+    """Feed the run until the provider says that it has finished."""
+    run = live.run
+    async for event in events:
+        if isinstance(event, UsageReported):
+            live.usage = event
+        elif isinstance(event, Finished):
+            return event
+        else:
+            run.feed(event)
+            if run.is_full:
+                return Finished(FinishReason.LENGTH)
+            if run.is_crowded:
+                await run.room()
+    return Failed(ErrorKind.PROVIDER_FAILED.name, "The answer was cut off.")
+
+
 UNSTORABLE: Final = Failed(
     ErrorKind.PROVIDER_FAILED.name, "The provider sent text that cannot be stored."
 )
 
 
-async def _unless_lost(work: Coroutine[Any, Any, None]) -> None:
-    """Drive a run until it ends, or belongs to another worker: then there is nothing left to do."""
-    with contextlib.suppress(Lost):
-        await work
+GIVEN_UP: Final = Failed(ErrorKind.INTERNAL.name, "This answer could not be finished.")
+
+
+async def request_cancels(tx: Tx, conversation_id: int, *, at: int) -> list[int]:
+    """Ask for an end of whatever runs in a conversation; return the runs, for `Driver.cancel`."""
+    live = [run.id for run in await tx.generations.live_of_conversation(conversation_id)]
+    for id in live:
+        await tx.generations.request_cancel(id, at=at)
+    return live
 
 
 def _failed(error: DomainError) -> Failed:

@@ -18,7 +18,6 @@ from palaver.domain.errors import (
 from palaver.domain.events import FINAL, Event, Failed, Interrupted, unpack
 from palaver.domain.generations import Generation, GenerationState, Options, Recipe
 from palaver.domain.search import SearchKind
-from palaver.domain.tokens import ESTIMATE_SHARE
 from palaver.domain.usage import Reservation
 from palaver.domain.users import Actor
 from palaver.kit.clock import Clock, system_clock
@@ -31,9 +30,9 @@ from palaver.services.conversations import (
     get_conversation,
     lock_conversation,
 )
-from palaver.services.driver import Driver
+from palaver.services.driver import Driver, request_cancels
 from palaver.services.models import ModelService, ResolvedModel
-from palaver.services.prompts import Prompt, prompt_for
+from palaver.services.prompts import Plan, plan_run
 from palaver.services.settlement import replayed
 from palaver.storage.database import Database
 from palaver.storage.tx import Tx
@@ -108,14 +107,14 @@ class GenerationService:
         if after:
             raise _beyond_the_end()
         resolved = await self._resolve(actor, conversation, choice)
-        prompt: Prompt | None = None
+        plan: Plan | None = None
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, conversation.id)
             question, generation = await _newest_run(tx, conversation)
             if generation is None or not _stands(generation):
-                generation, prompt = await self._begin(tx, conversation, question, resolved, choice)
-        if prompt is not None:
-            self.driver.launch(generation, resolved, prompt)
+                generation, plan = await self._begin(tx, conversation, question, resolved, choice)
+        if plan is not None:
+            self.driver.launch(generation, plan)
         return generation
 
     async def send(
@@ -153,8 +152,8 @@ class GenerationService:
                     conversation = replace(conversation, system_prompt=system_prompt)
             messages = await append_messages(tx, actor, conversation, turns, at=at)
             question = messages[-1]
-            generation, prompt = await self._begin(tx, conversation, question, resolved, choice)
-        self.driver.launch(generation, resolved, prompt)
+            generation, plan = await self._begin(tx, conversation, question, resolved, choice)
+        self.driver.launch(generation, plan)
         return conversation, question, generation
 
     async def retry(self, actor: Actor, key: Key, choice: Choice) -> tuple[Message, Generation]:
@@ -171,10 +170,13 @@ class GenerationService:
         await self.driver.halt(conversation.id)
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, conversation.id)
+            # Somebody may have started another since the halt; under the lock nobody can.
+            late = await request_cancels(tx, conversation.id, at=self.clock())
             question, _ = await _newest_run(tx, conversation)
             sibling = await self._sibling(tx, actor, conversation, question)
-            generation, prompt = await self._begin(tx, conversation, sibling, resolved, choice)
-        self.driver.launch(generation, resolved, prompt)
+            generation, plan = await self._begin(tx, conversation, sibling, resolved, choice)
+        self.driver.launch(generation, plan)
+        await self.driver.cancel(late)
         return sibling, generation
 
     async def follow(self, actor: Actor, uuid: str, *, after: int = 0) -> Stream:
@@ -187,7 +189,7 @@ class GenerationService:
                 generation = await _get(tx, actor, uuid)
                 if generation.outline is not None:
                     return await _replay(tx, generation, after=after)
-            return await self.driver.runs.follow(generation.id, after=after)
+            return await self.driver.follow(generation.id, after=after)
         except BeyondTheEnd:
             raise _beyond_the_end() from None
 
@@ -226,7 +228,7 @@ class GenerationService:
             generation = await _get(tx, actor, uuid)
             if not await tx.generations.request_cancel(generation.id, at=self.clock()):
                 raise NotFound("generation")
-        await self.driver.cancel(generation.id)
+        await self.driver.cancel([generation.id])
 
     async def _resolve(
         self, actor: Actor, conversation: Conversation | None, choice: Choice
@@ -245,12 +247,15 @@ class GenerationService:
         question: Message,
         resolved: ResolvedModel,
         choice: Choice,
-    ) -> tuple[Generation, Prompt]:
+    ) -> tuple[Generation, Plan]:
         """Store the record, the hidden answer as the active leaf, and the reservation (last)."""
         at = self.clock()
-        max_tokens = self._answer_cap(resolved, choice)
-        prompt = await prompt_for(
-            tx, conversation, question, profile=resolved.model.profile, max_tokens=max_tokens
+        plan = await plan_run(
+            tx,
+            conversation,
+            question,
+            resolved=resolved,
+            max_tokens=self._answer_cap(resolved, choice),
         )
         await tx.messages.leave_branch(conversation.id, after_id=question.id)
         answer = await tx.messages.insert(
@@ -264,7 +269,6 @@ class GenerationService:
             is_hidden=True,
             at=at,
         )
-        has_room = self.driver.runs.room > 0
         generation = await tx.generations.start(
             uuid=new_uuid(),
             owner_id=conversation.owner_id,
@@ -272,9 +276,11 @@ class GenerationService:
             message_id=question.id,
             answer_id=answer.id,
             model=resolved.model.name,
-            worker=self.driver.runs.worker if has_room else None,
+            worker=self.driver.place(),
             options=choice.options,
-            recipe=Recipe(leaf_id=question.id, prompt_tokens=prompt.tokens, max_tokens=max_tokens),
+            recipe=Recipe(
+                leaf_id=question.id, prompt_tokens=plan.prompt_tokens, max_tokens=plan.max_tokens
+            ),
             at=at,
         )
         await tx.conversations.move_leaf(
@@ -287,12 +293,12 @@ class GenerationService:
             Reservation(
                 generation_id=generation.id,
                 owner_id=generation.owner_id,
-                prompt_tokens=int(prompt.tokens / ESTIMATE_SHARE) + 1,
-                completion_tokens=max_tokens,
+                prompt_tokens=plan.reserved_prompt_tokens,
+                completion_tokens=plan.max_tokens,
                 created_at=at,
             )
         )
-        return generation, prompt
+        return generation, plan
 
     def _answer_cap(self, resolved: ResolvedModel, choice: Choice) -> int:
         """Return the most tokens that an answer may have: of request, model and our default."""

@@ -1,5 +1,6 @@
 """What a run sends to its provider: turns from several sources under one token budget."""
 
+import math
 from collections.abc import Sequence
 from typing import Final, Protocol
 
@@ -7,27 +8,51 @@ import msgspec
 
 from palaver.domain.conversations import Conversation, Message
 from palaver.domain.errors import Fault, InvalidInput
-from palaver.domain.models import ModelProfile
 from palaver.domain.providers import Turn
-from palaver.domain.tokens import PROMPT_OVERHEAD_TOKENS, estimate_turn_tokens
+from palaver.domain.tokens import (
+    ESTIMATE_SHARE,
+    PROMPT_OVERHEAD_TOKENS,
+    TURN_OVERHEAD_TOKENS,
+    estimate_turn_tokens,
+)
+from palaver.services.models import ResolvedModel
 from palaver.storage.tx import Tx
 
-HISTORY_LIMIT: Final = 1000
-"""Messages before the question that a prompt considers at all."""
+HISTORY_PAGE: Final = 100
+UNKNOWN_CONTEXT_TOKENS: Final = 131_072
+"""What a model is taken to hold where nobody says: no prompt grows without bound."""
 
 
-class Prompt(msgspec.Struct, frozen=True):
-    """The turns of one completion and the estimate of their tokens."""
+class Addition(msgspec.Struct, frozen=True):
+    """What one source adds, and the estimate of its tokens."""
 
-    turns: tuple[Turn, ...]
+    turns: Sequence[Turn]
     tokens: int
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """All that one run sends: to whom, what, and how long the answer may be.
+
+    The cap is one number, sent upstream, stored in the recipe and reserved: with the prompt it fits
+    into the model's context.
+    """
+
+    resolved: ResolvedModel
+    turns: tuple[Turn, ...]
+    prompt_tokens: int  # our estimate
+    max_tokens: int
+
+    @property
+    def reserved_prompt_tokens(self) -> int:
+        """Return the most that the provider may count for the prompt."""
+        return worst_case(self.prompt_tokens)
 
 
 class ContextSource(Protocol):
     """One thing that adds turns to a prompt: a persona, memories, passages, the history."""
 
-    def turns(self, *, budget_tokens: int | None) -> Sequence[Turn]:
-        """Return what it adds within the budget (None: no bound is known), in prompt order."""
+    def add(self, *, budget_tokens: int) -> Addition:
+        """Return what it adds within the budget, in prompt order."""
 
 
 class Persona:
@@ -36,9 +61,12 @@ class Persona:
     def __init__(self, system_prompt: str | None) -> None:
         self.system_prompt = system_prompt
 
-    def turns(self, *, budget_tokens: int | None) -> Sequence[Turn]:  # noqa: ARG002  # never cut
+    def add(self, *, budget_tokens: int) -> Addition:  # noqa: ARG002  # never cut
         """Return the system prompt, if there is one."""
-        return [Turn("system", self.system_prompt)] if self.system_prompt else []
+        if not self.system_prompt:
+            return Addition([], 0)
+        turn = Turn("system", self.system_prompt)
+        return Addition([turn], estimate_turn_tokens(self.system_prompt))
 
 
 class History:
@@ -47,55 +75,76 @@ class History:
     def __init__(self, messages: Sequence[Message]) -> None:
         self.messages = messages
 
-    def turns(self, *, budget_tokens: int | None) -> Sequence[Turn]:
+    def add(self, *, budget_tokens: int) -> Addition:
         """Return as many of the newest messages as fit; the question itself always stays."""
         kept: list[Turn] = []
+        used = 0
         for message in reversed(self.messages):
-            if budget_tokens is not None:
-                budget_tokens -= estimate_turn_tokens(message.text)
-                if budget_tokens < 0 and kept:
-                    break
+            tokens = message.text_tokens + TURN_OVERHEAD_TOKENS
+            if kept and used + tokens > budget_tokens:
+                break
+            used += tokens
             kept.append(Turn(message.role, message.text))
         kept.reverse()
-        return kept
+        return Addition(kept, used)
 
 
-def build_prompt(sources: Sequence[ContextSource], *, budget_tokens: int | None) -> Prompt:
-    """Ask each source in turn for what fits into the rest of the budget.
+async def plan_run(
+    tx: Tx,
+    conversation: Conversation,
+    question: Message,
+    *,
+    resolved: ResolvedModel,
+    max_tokens: int,
+) -> Plan:
+    """Build what a run sends: the same question gives the same prompt, whoever runs it.
 
-    Raises `InvalidInput` when even what must stay does not fit into the model's context.
+    Cheap enough for a write transaction: nothing is counted here, every message knows its tokens.
+    Raises `InvalidInput` when the question does not fit into the model's context.
     """
+    context = resolved.model.profile.context_tokens
+    budget = _budget(context, max_tokens)
+    messages = await _history(tx, conversation, question, budget_tokens=budget)
+    sources: list[ContextSource] = [Persona(conversation.system_prompt), History(messages)]
     turns: list[Turn] = []
     used = PROMPT_OVERHEAD_TOKENS
     for source in sources:
-        rest = None if budget_tokens is None else budget_tokens - used
-        added = source.turns(budget_tokens=rest)
-        used += sum(estimate_turn_tokens(turn.text) for turn in added)
-        turns += added
-    if budget_tokens is not None and used > budget_tokens:
-        message = f"This message is too long for the model: {used} tokens of {budget_tokens}."
-        raise InvalidInput.of("content", Fault.TOO_LONG, message, limit=budget_tokens)
-    return Prompt(tuple(turns), used)
+        added = source.add(budget_tokens=budget - used)
+        turns += added.turns
+        used += added.tokens
+    if used > budget:
+        message = f"This message is too long for the model: {used} tokens of {budget}."
+        raise InvalidInput.of("content", Fault.TOO_LONG, message, limit=budget)
+    if context is not None:
+        max_tokens = min(max_tokens, context - worst_case(used))
+    return Plan(resolved, tuple(turns), used, max_tokens)
 
 
-async def prompt_for(
-    tx: Tx, conversation: Conversation, question: Message, *, profile: ModelProfile, max_tokens: int
-) -> Prompt:
-    """Build what a run sends: the same question gives the same prompt, whoever runs it.
+def worst_case(tokens: int) -> int:
+    """Return the most that a provider may count where our estimate is this."""
+    return math.ceil(tokens / ESTIMATE_SHARE)
 
-    Raises `InvalidInput` when the question does not fit into the model's context.
+
+def _budget(context_tokens: int | None, max_tokens: int) -> int:
+    """Return how many tokens by our estimate a prompt may have, so that an answer fits beside it.
+
+    The answer's cap yields to the prompt down to half of the context.
     """
-    messages = await tx.messages.newest(
-        conversation.id, limit=HISTORY_LIMIT, before=question.id + 1
-    )
-    return build_prompt(
-        [Persona(conversation.system_prompt), History(messages)],
-        budget_tokens=_budget(profile, max_tokens),
-    )
+    context = context_tokens or UNKNOWN_CONTEXT_TOKENS
+    return math.floor(max(context - max_tokens, context // 2) * ESTIMATE_SHARE)
 
 
-def _budget(profile: ModelProfile, max_tokens: int) -> int | None:
-    """Return how many tokens a prompt may have, None where the model's context is not known."""
-    if profile.context_tokens is None:
-        return None
-    return max(profile.context_tokens - max_tokens, profile.context_tokens // 2)
+async def _history(
+    tx: Tx, conversation: Conversation, question: Message, *, budget_tokens: int
+) -> list[Message]:
+    """Read the branch backwards from the question, no further than the budget can reach."""
+    pages: list[Sequence[Message]] = []
+    before = question.id + 1
+    while budget_tokens > 0:
+        page = await tx.messages.newest(conversation.id, limit=HISTORY_PAGE, before=before)
+        pages.append(page)
+        if len(page) < HISTORY_PAGE:
+            break
+        before = page[0].id
+        budget_tokens -= sum(message.text_tokens for message in page)
+    return [message for page in reversed(pages) for message in page]

@@ -68,7 +68,8 @@ async def finish(
     assert generation.worker is not None  # noqa: S101  # whoever finishes a run holds it
     kind, _ = pack(ending)
     async with db.transaction() as tx:
-        await tx.conversations.touch(generation.conversation_id, at=at)
+        # The conversation first, as whoever starts, retries or deletes in it: no deadlock.
+        await tx.conversations.hold(generation.conversation_id)
         is_ours = await tx.generations.finish(
             generation.id,
             worker=generation.worker,
@@ -95,6 +96,7 @@ async def finish(
             for entry in _entries(generation, usage, earlier_calls=earlier_calls, at=at):
                 await tx.usage.append(entry)
             await tx.usage.release(generation.id)
+            await tx.conversations.touch(generation.conversation_id, at=at)
     return is_ours
 
 

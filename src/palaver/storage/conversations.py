@@ -69,6 +69,7 @@ _MOVE_LEAF: Final[Statement[None]] = Statement(
 _INSTRUCT: Final[Statement[None]] = Statement(
     "update conversations set system_prompt = :system_prompt where id = :id"
 )
+_HOLD: Final = Statement("select id from conversations where id = :id {for_update}", int)
 _TOUCH: Final[Statement[None]] = Statement(
     "update conversations set updated_at = :at where id = :id"
 )
@@ -158,6 +159,10 @@ class ConversationStore:
     async def instruct(self, id: int, *, system_prompt: str) -> None:
         """Set what the model is told before everything else."""
         await self._connection.run(_INSTRUCT, id=id, system_prompt=system_prompt)
+
+    async def hold(self, id: int) -> None:
+        """Keep others from changing its tree until the end, whoever owns it, deleted or not."""
+        await self._connection.one(_HOLD, id=id)
 
     async def touch(self, id: int, *, at: int) -> None:
         """Bring it to the top of its owner's list."""

@@ -8,19 +8,20 @@ from collections.abc import Sequence
 from typing import Final
 
 from palaver.domain.conversations import Message, MessageRole
+from palaver.domain.tokens import estimate_tokens
 from palaver.storage.connection import Connection
 from palaver.storage.statements import Statement
 
-_COLUMNS: Final = """id, uuid, conversation_id, parent_id, role, text, model, prompt_tokens,
-    completion_tokens, is_active, is_hidden, created_at, edited_at"""
+_COLUMNS: Final = """id, uuid, conversation_id, parent_id, role, text, text_tokens, model,
+    prompt_tokens, completion_tokens, is_active, is_hidden, created_at, edited_at"""
 _BRANCH: Final = "conversation_id = :conversation_id and is_active = 1"
 _SHOWN: Final = f"{_BRANCH} and is_hidden = 0 and deleted_at is null"
 
 _INSERT: Final = Statement(
-    f"""insert into messages (uuid, conversation_id, owner_id, parent_id, role, text, model,
-        is_hidden, created_at)
-    values (:uuid, :conversation_id, :owner_id, :parent_id, :role, :text, :model,
-        :is_hidden, :at)
+    f"""insert into messages (uuid, conversation_id, owner_id, parent_id, role, text,
+        text_tokens, model, is_hidden, created_at)
+    values (:uuid, :conversation_id, :owner_id, :parent_id, :role, :text,
+        :text_tokens, :model, :is_hidden, :at)
     returning {_COLUMNS}""",
     Message,
 )
@@ -49,7 +50,8 @@ _LEAVE_BRANCH: Final[Statement[None]] = Statement(
     f"update messages set is_active = 0 where {_BRANCH} and id > :after_id"
 )
 _FINISH: Final[Statement[None]] = Statement(
-    """update messages set text = :text, reasoning = :reasoning, prompt_tokens = :prompt_tokens,
+    """update messages set text = :text, text_tokens = :text_tokens, reasoning = :reasoning,
+        prompt_tokens = :prompt_tokens,
         completion_tokens = :completion_tokens, is_hidden = :is_hidden
     where id = :id"""
 )
@@ -84,6 +86,7 @@ class MessageStore:
             parent_id=parent_id,
             role=role,
             text=text,
+            text_tokens=estimate_tokens(text),
             model=model,
             is_hidden=int(is_hidden),
             at=at,
@@ -142,6 +145,7 @@ class MessageStore:
             _FINISH,
             id=id,
             text=text,
+            text_tokens=estimate_tokens(text),
             reasoning=reasoning,
             prompt_tokens=prompt_tokens,
             completion_tokens=completion_tokens,

@@ -120,6 +120,11 @@ class Run:
             self._is_marked = True
             self._keeper.mark(self)
 
+    @property
+    def is_crowded(self) -> bool:
+        """Tell whether whoever feeds the run should wait for `room`."""
+        return self._pending_bytes + self._flying_bytes > ROOM_BYTES
+
     async def room(self) -> None:
         """Wait while more than `ROOM_BYTES` are unflushed. Raises the reason, as `feed`."""
         while self._reason is None and self._pending_bytes + self._flying_bytes > ROOM_BYTES:

@@ -98,6 +98,7 @@ def test_an_answer_of_which_nothing_is_known_shows_null() -> None:
         parent_id=1,
         role="assistant",
         text="Hello",
+        text_tokens=2,
         model=None,
         prompt_tokens=None,
         completion_tokens=None,

@@ -117,6 +117,7 @@ create table messages (
     parent_id {int} references messages (id),
     role text not null,
     text text not null,
+    text_tokens {int} not null default 0,
     reasoning text,
     model text,
     prompt_tokens {int},

@@ -153,6 +153,7 @@ create table messages (
     parent_id bigint,
     role text not null,
     text text not null,
+    text_tokens bigint not null default 0,
     reasoning text,
     model text,
     prompt_tokens bigint,

@@ -138,6 +138,7 @@ CREATE TABLE messages (
     parent_id integer references messages (id),
     role text not null,
     text text not null,
+    text_tokens integer not null default 0,
     reasoning text,
     model text,
     prompt_tokens integer,
