@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import apsw
 import pytest
 
+from palaver.domain.errors import DomainError, ErrorKind
 from palaver.storage import sqlite_writer
 from palaver.storage.database import (
     Busy,
@@ -297,6 +298,14 @@ async def test_a_stranger_who_keeps_the_lock_makes_the_callers_busy(db, path, mo
     shell.execute("rollback")
     shell.close()
     assert await all_of(db, 5) == [None] * 5
+
+
+def test_a_busy_database_is_its_trouble_and_one_that_a_caller_is_told():
+    busy = Busy()
+    assert isinstance(busy, DatabaseError)
+    assert isinstance(busy, DomainError)
+    assert (busy.kind, busy.retry_after_seconds) == (ErrorKind.BUSY, 1)
+    assert str(busy) == busy.message
 
 
 async def test_reads_cannot_write(db):

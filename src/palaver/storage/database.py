@@ -46,8 +46,11 @@ class Closed(DatabaseError):
     """A block was used after its end, or the database after `close`."""
 
 
-class Busy(DomainError):
-    """Somebody else holds the database, or it cannot be reached; the same call may go through."""
+class Busy(DatabaseError, DomainError):
+    """Somebody else holds the database, or it cannot be reached; the same call may go through.
+
+    The one trouble of a database that its caller may be told about, so it is both.
+    """
 
     kind = ErrorKind.BUSY
 

@@ -317,7 +317,7 @@ class _SchemaBlock:
         await self._block.__aexit__(kind, error, trace)
 
 
-def _translated(error: BaseException) -> DatabaseError | Busy:
+def _translated(error: BaseException) -> DatabaseError:
     """Return what a caller of ours may see in the place of a driver's error."""
     if isinstance(error, _MET_ANOTHER):
         return Conflict()
