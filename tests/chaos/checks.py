@@ -34,7 +34,7 @@ class Verdict:
     def check(self, name: str, *, holds: bool, otherwise: str) -> bool:
         """Count one comparison."""
         self.compared[name] += 1
-        if not holds:
+        if not holds and otherwise not in self.violations[name]:
             self.violations[name].append(otherwise)
         return holds
 

@@ -12,13 +12,20 @@ from uuid import uuid4
 import aiohttp
 
 from tests.chaos.processes import House
-from tests.chaos.provider import SPEECHES
 from tests.chaos.record import Frame, Reading, Record, Sent, Talk
 
 PROVIDER: Final = "lmstudio"
 GONE: Final = (aiohttp.ClientError, OSError, TimeoutError)
-MODELS: Final = tuple(SPEECHES)
-WEIGHTS: Final = (8, 8, 4, 3, 5, 5, 2, 1)
+WEIGHTS: Final = {
+    "brisk": 8,
+    "steady": 8,
+    "long": 4,
+    "burst": 3,
+    "thinking": 5,
+    "continuing": 5,
+    "dying": 2,
+    "stillborn": 1,
+}
 
 
 class Street:
@@ -216,7 +223,7 @@ class Person:
                 async for _ in frames:
                     total += 1
                     if generation is None and reading.generation and self.rng.random() < 0.15:
-                        self._also(self._read_beside(path, choice, reading.generation))
+                        self._also(self._read_beside(talk, choice, reading.generation))
                     if total == cancels_at and reading.generation:
                         await self._cancel(reading.generation)
                     if len(reading.frames) > patience or self.street.is_ending:
@@ -230,10 +237,11 @@ class Person:
                 return
             await asyncio.sleep(self.rng.random() / 5)
 
-    async def _read_beside(self, path: str, choice: dict[str, Any], generation: str) -> None:
+    async def _read_beside(self, talk: Talk, choice: dict[str, Any], generation: str) -> None:
         """Be a second reader, from the beginning, as long as the connection holds."""
         reading = Reading(after=0, expected=generation)
-        async with aclosing(self._frames(reading, path, choice, last=0)) as frames:
+        path = f"/conversations/{talk.id}/stream"
+        async with aclosing(self._frames(reading, path, choice, last=0, talk=talk)) as frames:
             async for _ in frames:
                 pass
 
@@ -245,6 +253,7 @@ class Person:
         *,
         key: str | None = None,
         last: int | None = None,
+        talk: Talk | None = None,
     ) -> AsyncGenerator[Frame, None]:
         """Open a stream and read it; ends when it ends, whyever."""
         headers = dict(self.headers)
@@ -258,6 +267,8 @@ class Person:
                 self.street.way() as address,
                 self.session.post(address + path, json=choice, headers=headers) as response,
             ):
+                if response.status == 404 and talk is not None and talk.may_be_deleted:
+                    return
                 if response.status != 200:
                     await self._refused("stream", response, last)
                     return
@@ -417,7 +428,7 @@ class Person:
             talk.is_busy = False
 
     def _choice(self) -> dict[str, Any]:
-        (model,) = self.rng.choices(MODELS, WEIGHTS)
+        (model,) = self.rng.choices(list(WEIGHTS), list(WEIGHTS.values()))
         return {"provider_id": PROVIDER, "model": model}
 
     def _next(self) -> int:

@@ -172,7 +172,7 @@ class Play:
                 await self._pause()
                 await self._kill(lives)
                 if number % 20 == 19:
-                    self.say(f"… {number + 1} kills, {self.judge.verdict.total} violations")
+                    self._tell(number + 1)
             for _ in range(self.plan.terms):
                 await self._pause()
                 await self._terminate()
@@ -192,6 +192,12 @@ class Play:
             self.orphans.lasted,
             errors,
         )
+
+    def _tell(self, kills: int) -> None:
+        verdict = self.judge.verdict
+        self.say(f"… {self.plan.engine}: {kills} kills, {verdict.total} violations")
+        for name, sentences in verdict.violations.items():
+            self.say(f"    {name}: {sentences[-1]}")
 
     async def _settle_in(self) -> None:
         for person in self.people:

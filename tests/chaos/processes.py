@@ -84,6 +84,11 @@ class Process:
         return self._process is not None and self._process.returncode is None
 
     @property
+    def returncode(self) -> int | None:
+        """Return its exit status, None while it runs."""
+        return None if self._process is None else self._process.returncode
+
+    @property
     def pid(self) -> int:
         """Return its process id."""
         assert self._process is not None

@@ -56,11 +56,12 @@ class Speech(Script):
 SPEECHES: Final[Mapping[str, Speech]] = {
     "brisk": Speech(count=20, delay_seconds=0.01),
     "steady": Speech(count=50, delay_seconds=0.02),
-    "long": Speech(count=150, delay_seconds=0.03),
+    "long": Speech(count=300, delay_seconds=0.03),
     "burst": Speech(count=300),
     "thinking": Speech(count=20, thoughts=20, delay_seconds=0.02),
     "continuing": Speech(count=60, delay_seconds=0.02),
     "dying": Speech(count=60, delay_seconds=0.01, failure=Failure.RESET, after=15),
+    "huge": Speech(count=80_000),
     "stillborn": Speech(failure=Failure.ERROR, after=0),
 }
 """By the name of the model. What fails, fails in every attempt."""

@@ -99,7 +99,8 @@ async def _furnish(session: aiohttp.ClientSession) -> tuple[str, dict[str, list[
     user = await post("/auth/register", {"username": "guest", "password": "somebody else's"})
     invite = await post("/admin/invites", {})
     async with session.get("/api/v1/conversations/") as response:
-        uuids = [each["id"] for each in await response.json()]
+        # Where the model fails, a chat fails with 502, and rightly so.
+        uuids = [each["id"] for each in await response.json() if each["title"] in {"brisk", "long"}]
     return token, {
         # `streaming` shows integers, `companion` uuids: each finds its own among them.
         "conversation_id": [*conversations, *uuids],

@@ -9,6 +9,13 @@ from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_MAX_BYTES: Final = 64 * 1024
+"""Most of a request before its body; a little more passes, as much as comes at once."""
+
+HEAD_SECONDS: Final = 30.0
+"""How long a request may take until its body begins."""
 
 STREAMS_END_SECONDS: Final = 5
 """How long answers that are being written may take to end once the server stops."""
@@ -20,6 +27,61 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+class Connection(HttpToolsProtocol):
+    """Bounds the head of a request, which uvicorn's parser would gather for ever."""
+
+    _head_bytes = 0
+    _is_in_head = True
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin, and wait for the first request."""
+        super().connection_made(transport)
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, b"408 Request Timeout")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Come to the end."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        super().data_received(data)
+        if not self._is_in_head:
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > HEAD_MAX_BYTES:
+            self._refuse(b"431 Request Header Fields Too Large")
+        elif self._head_timer is None:
+            late = b"408 Request Timeout"
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, late)
+
+    def on_headers_complete(self) -> None:
+        """Serve the request whose head has come."""
+        self._is_in_head = False
+        self._head_bytes = 0
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Go on with what comes behind the body."""
+        self._is_in_head = True
+        super().on_message_complete()
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _refuse(self, status: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete:
+            head = b"HTTP/1.1 %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            self.transport.write(head % status)
+        self.transport.close()
 
 
 async def serve(
@@ -43,7 +105,7 @@ async def serve(
         access_log=False,
         server_header=False,
         loop="none",
-        http="httptools",
+        http=Connection,
         ws="none",
         proxy_headers=bool(trusted_proxies),
         forwarded_allow_ips=list(trusted_proxies),
