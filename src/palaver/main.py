@@ -1,6 +1,7 @@
 """The composition root: the only module that knows every other, and how they fit together."""
 
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -172,6 +173,7 @@ async def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
         async def before_stop() -> None:
             await house.runs.drain(grace_seconds=DRAIN_SECONDS)
 
+        _calm_the_collector()
         await serve_http(
             house.app,
             host=settings.host,
@@ -180,3 +182,14 @@ async def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
             on_ready=on_ready,
             before_stop=before_stop,
         )
+
+
+def _calm_the_collector() -> None:
+    """Let the garbage collector look seldom, and never again at what stays for good.
+
+    A token makes and drops a dozen containers and leaves no cycle behind: with Python's threshold
+    of 700 the collector took 7 % of the CPU of 500 streams.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)

@@ -178,11 +178,17 @@ class Interpreter:
         self.reason = _REASONS.get(reason, FinishReason.STOP)
 
     def _events(self, delta: Delta) -> list[CompletionEvent]:
+        content = delta.content
+        reasoning = delta.reasoning_content or delta.reasoning
+        # Nearly every delta is a bit of plain text, and nothing else.
+        if isinstance(content, str) and not (reasoning or delta.refusal):
+            text = self._whole(content)
+            return [TextDelta(text)] if text else []
         events: list[CompletionEvent] = []
         # Some servers send the same reasoning under both names.
-        if reasoning := delta.reasoning_content or delta.reasoning:
+        if reasoning:
             events.append(ReasoningDelta(_clean(reasoning)))
-        if content := delta.content:
+        if content:
             if isinstance(content, str):
                 if text := self._whole(content):
                     events.append(TextDelta(text))
