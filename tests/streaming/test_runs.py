@@ -164,6 +164,21 @@ async def test_draining_ends_as_soon_as_nothing_runs(runs: Runs, log: MemoryLog)
     await draining
 
 
+async def test_who_reads_while_the_worker_drains_does_not_hold_it_up(
+    runs: Runs, log: MemoryLog
+) -> None:
+    run = start(runs, log, 1)
+    draining = asyncio.ensure_future(runs.drain(grace_seconds=30))
+    await asyncio.sleep(0)
+    log.start(2, None)  # no room: another worker will take it
+    early = asyncio.ensure_future((await runs.follow(2)).next())
+    await finish(run, log)
+    await draining
+    assert await early == []
+    late = await runs.follow(2)
+    assert await late.next() == []
+
+
 async def test_nothing_of_a_closed_worker_lands_later(log: MemoryLog) -> None:
     runs = Runs(log, clock=system_clock, is_alone=False)
     await runs.start()

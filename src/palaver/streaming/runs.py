@@ -99,7 +99,8 @@ class Runs:
     async def drain(self, *, grace_seconds: float) -> None:
         """Take no more runs, give the live ones so long to end, and hand over the rest.
 
-        The streams of the rest end without a final event: their readers come back, to any worker.
+        All streams that are left end without a final event, and so do those that are still to
+        come: their readers come back, to any worker.
         """
         self.is_draining = True
         if self._runs and grace_seconds > 0:
@@ -107,6 +108,7 @@ class Runs:
             await asyncio.wait([self._empty], timeout=grace_seconds)
         await self._claims.cancel()
         self._end_all(Lost("this worker is closing"))
+        self._tailer.close()
         await self._flushing.cancel()
         try:
             async with asyncio.timeout(RETIRE_SECONDS):
@@ -118,7 +120,6 @@ class Runs:
         """Hand over what still runs, end every stream, stop."""
         await self.drain(grace_seconds=0)
         await self._loops.cancel()
-        self._tailer.close()
 
     def wake(self) -> None:
         """Look at once for queued runs and cancel requests: somebody has said that there are."""
