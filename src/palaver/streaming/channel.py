@@ -14,7 +14,7 @@ from palaver.streaming.segments import PIECE_MAX, clip, merge
 if TYPE_CHECKING:
     from palaver.streaming.followers import Follower
 
-NEWEST_MAX: Final = 64
+NEWEST_MAX: Final = 32
 """How many pieces are kept as they were published, frames and all."""
 
 _until = attrgetter("until")
