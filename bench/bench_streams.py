@@ -9,6 +9,7 @@ import asyncio
 import json
 import statistics
 import tempfile
+import time
 from pathlib import Path
 
 from bench.client import Reading, percentile, request, stream
@@ -35,7 +36,7 @@ ROUNDS = 2
 
 def streams(*, on: str, quick: bool = False) -> list[Row]:
     """Measure 500 live streams, one alone, and 500 starts within a second."""
-    count, tokens, rounds = (20, 40, 1) if quick else (STREAMS, TOKENS, ROUNDS)
+    count, tokens, rounds = (20, 60, 1) if quick else (STREAMS, TOKENS, ROUNDS)
     with tempfile.TemporaryDirectory() as folder, upstream() as upstream_port:
         if on == "SQLite":
             return _on(Path(folder), None, on, upstream_port, count, tokens, rounds)
@@ -46,11 +47,11 @@ def streams(*, on: str, quick: bool = False) -> list[Row]:
 class Run:
     """The figures of one round."""
 
-    def __init__(self, readings: list[Reading], cpu_seconds: float, tokens: int) -> None:
+    def __init__(self, readings: list[Reading], tokens: int, *, cpu_us: float = 0.0) -> None:
         ages = [age for reading in readings for age in reading.ages_ms]
         self.p50 = percentile(ages, 0.5)
         self.p99 = percentile(ages, 0.99)
-        self.cpu_us = cpu_seconds * 1e6 / max(len(ages), 1)
+        self.cpu_us = cpu_us
         self.lost = len(readings) * tokens - len(ages)
         self.failed = sum(not reading.is_done for reading in readings)
 
@@ -103,19 +104,26 @@ async def _read(server: Server, asks: list[bytes], *, over_seconds: float) -> li
 
 
 def _round(server: Server, asks: list[bytes], tokens: int) -> tuple[Run, float]:
-    """Read all streams; return the figures and the memory in the middle, in MiB."""
-    memory = 0.0
+    """Read all streams; return the figures, and the memory before the end, in MiB.
+
+    CPU is taken while all of them stream: from half a second after the last start to half a second
+    before the first end.
+    """
+    memory = cpu_us = 0.0
 
     async def read() -> list[Reading]:
-        nonlocal memory
+        nonlocal memory, cpu_us
         reading = asyncio.ensure_future(_read(server, asks, over_seconds=1.0))
-        await asyncio.sleep(1.0 + tokens / RATE / 2)
-        memory = await asyncio.to_thread(lambda: server.pss_mib)
+        await asyncio.sleep(1.5)
+        before, begun = server.cpu_seconds, time.monotonic()
+        await asyncio.sleep(tokens / RATE - 2.0)
+        used, elapsed = server.cpu_seconds - before, time.monotonic() - begun
+        cpu_us = used * 1e6 / (len(asks) * RATE * elapsed)
+        memory = server.pss_mib
         return await reading
 
-    before = server.cpu_seconds
     readings = run(read())
-    return Run(readings, server.cpu_seconds - before, tokens), memory
+    return Run(readings, tokens, cpu_us=cpu_us), memory
 
 
 def _many(
@@ -128,8 +136,8 @@ def _many(
     rounds: int,
 ) -> list[Row]:
     words = f"tokens={tokens} rate={RATE}"
-    _round(below, _floor_asks(20, "tokens=20 rate=20"), 20)
-    _round(server, _asks(server, users, 20, "tokens=20 rate=20"), 20)
+    _round(below, _floor_asks(20, "tokens=60 rate=20"), 60)
+    _round(server, _asks(server, users, 20, "tokens=60 rate=20"), 60)
     idle_ours, idle_floor = server.pss_mib, below.pss_mib
     ours, floors, memory = [], [], []
     for _ in range(rounds):
@@ -184,8 +192,8 @@ def _one(
     words = f"tokens={tokens} rate={RATE}"
     added = []
     for _ in range(rounds):
-        floor = Run(run(_read(below, _floor_asks(1, words), over_seconds=0)), 0, tokens)
-        mine = Run(run(_read(server, _asks(server, users, 1, words), over_seconds=0)), 0, tokens)
+        floor = Run(run(_read(below, _floor_asks(1, words), over_seconds=0)), tokens)
+        mine = Run(run(_read(server, _asks(server, users, 1, words), over_seconds=0)), tokens)
         added.append(mine.p50 - floor.p50)
     p50 = statistics.median(added)
     return [
