@@ -107,6 +107,7 @@ class Judge:
         self.record = record
         self.verdict = Verdict()
         self._judged = 0  # readings
+        self._to_cancel: set[int] = set()
         self._closed: set[int] = set()  # generations whose end has been judged
         self._odd = 0
 
@@ -199,9 +200,23 @@ class Judge:
             return
         self.verdict.check(
             "acknowledged cancel is stored",
-            holds=row.cancel_requested_at is not None and row.state != "interrupted",
+            holds=row.cancel_requested_at is not None,
             otherwise=f"{uuid} {row.state}",
         )
+
+    def _ended(self, row: Row, where: str) -> None:
+        """A cancel that was stored before a kill decides how the run ends after it.
+
+        One that meets the end of a run comes too late, and is acknowledged all the same.
+        """
+        if row.is_live and row.cancel_requested_at is not None:
+            self._to_cancel.add(row.id)
+        elif row.id in self._to_cancel:
+            self.verdict.check(
+                "run that was to be canceled before a kill is canceled after it",
+                holds=row.state == "canceled",
+                otherwise=where,
+            )
 
     # What was shown
 
@@ -298,6 +313,7 @@ class Judge:
             otherwise=where,
         )
         self._text(where, row, output)
+        self._ended(row, where)
         answers = [entry for entry in seen.entries[row.id] if entry.kind == "answer"]
         if row.is_live:
             check("nothing charged before the end", holds=not answers, otherwise=where)

@@ -9,9 +9,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.chaos.load import PROVIDER, Person, Street
+from tests.chaos.load import PROVIDER, Person
 from tests.chaos.processes import House, a_provider
 from tests.chaos.record import Reading, Record
+from tests.chaos.street import Street
 
 
 class Reader(Person):

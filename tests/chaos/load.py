@@ -11,8 +11,8 @@ from uuid import uuid4
 
 import aiohttp
 
-from tests.chaos.processes import House
-from tests.chaos.record import Frame, Reading, Record, Sent, Talk
+from tests.chaos.record import Frame, Reading, Sent, Talk
+from tests.chaos.street import Street
 
 PROVIDER: Final = "lmstudio"
 GONE: Final = (aiohttp.ClientError, OSError, TimeoutError)
@@ -26,55 +26,6 @@ WEIGHTS: Final = {
     "dying": 2,
     "stillborn": 1,
 }
-
-
-class Street:
-    """The way to the houses. It is closed while one is down, so that the chaos can look in peace."""
-
-    def __init__(
-        self, houses: list[House], record: Record, rng: random.Random, *, insists_seconds: float
-    ) -> None:
-        self.insists_seconds = insists_seconds
-        self.houses = houses
-        self.record = record
-        self.rng = rng
-        self.is_ending = False
-        self._open = asyncio.Event()
-        self._calls = 0
-        self._quiet = asyncio.Event()
-
-    @property
-    def is_open(self) -> bool:
-        """Tell whether people may go."""
-        return self._open.is_set()
-
-    def open(self) -> None:
-        """Let people go."""
-        self._open.set()
-
-    async def close(self) -> None:
-        """Let nobody start, and wait until everybody has come back."""
-        self._open.clear()
-        async with asyncio.timeout(60):
-            while self._calls:
-                self._quiet.clear()
-                await self._quiet.wait()
-
-    @contextlib.asynccontextmanager
-    async def way(self) -> AsyncIterator[str]:
-        """Wait until the way is free; gives the address of a house that is up."""
-        while True:
-            await self._open.wait()
-            up = [house for house in self.houses if house.is_up]
-            if up:
-                break
-            await asyncio.sleep(0.01)
-        self._calls += 1
-        try:
-            yield f"http://127.0.0.1:{self.rng.choice(up).port}"
-        finally:
-            self._calls -= 1
-            self._quiet.set()
 
 
 class Person:
@@ -316,14 +267,21 @@ class Person:
 
     # Calling
 
-    async def _try(self, name: str, method: str, path: str, body: Any) -> Any:
+    async def _try(
+        self,
+        name: str,
+        method: str,
+        path: str,
+        body: Any,
+        headers: dict[str, str] | None = None,
+    ) -> Any:
         """Call once; None where no answer came."""
         self.record.attempts[name] += 1
         try:
             async with (
                 self.street.way() as address,
                 self.session.request(
-                    method, address + path, json=body, headers=self.headers
+                    method, address + path, json=body, headers=headers or self.headers
                 ) as response,
             ):
                 if response.status == 200:
@@ -354,11 +312,11 @@ class Person:
                 note(answer)
             return
         headers = {**self.headers, "idempotency-key": str(uuid4())}
-        answer = await self._once(name, path, body, headers)
+        answer = await self._try(name, "POST", path, body, headers)
         if answer is not None:
             note(answer)
             if self.rng.random() < 0.2:
-                self._check_repeat(name, answer, await self._once(name, path, body, headers))
+                self._check_repeat(name, answer, await self._try(name, "POST", path, body, headers))
             return
         if talk is not None and talk in self.talks:
             self.talks.remove(talk)  # nobody speaks there until it is clear what was said
@@ -380,7 +338,7 @@ class Person:
         loop = asyncio.get_running_loop()
         insists_seconds = self.street.insists_seconds
         until = loop.time() + insists_seconds
-        while (answer := await self._once(name, path, body, headers)) is None:
+        while (answer := await self._try(name, "POST", path, body, headers)) is None:
             await asyncio.sleep(0.5)
             if loop.time() > until and not insists_seconds:
                 return
@@ -390,22 +348,6 @@ class Person:
         note(answer)
         if talk is not None:
             self.talks.append(talk)
-
-    async def _once(self, name: str, path: str, body: Any, headers: dict[str, str]) -> Any:
-        self.record.attempts[name] += 1
-        try:
-            async with (
-                self.street.way() as address,
-                self.session.post(address + path, json=body, headers=headers) as response,
-            ):
-                if response.status == 200:
-                    answer = await response.json()
-                    self.record.acknowledged[name] += 1
-                    return answer
-                await self._refused(name, response)
-        except GONE:
-            return None
-        return None
 
     # Small things
 

@@ -16,9 +16,10 @@ import aiohttp
 
 from tests.chaos.checks import Judge, Verdict, listed, replayed_text
 from tests.chaos.evidence import Evidence, PostgreSQLWitness, SQLiteWitness, Witness
-from tests.chaos.load import GONE, PROVIDER, Person, Street
+from tests.chaos.load import GONE, PROVIDER, Person
 from tests.chaos.processes import House, a_postgresql, a_provider
 from tests.chaos.record import Reading, Record
+from tests.chaos.street import Street
 
 # After a restart, until every run has an owner or an end. On PostgreSQL a run is an orphan once its
 # worker's lease, 2 s, has run out: 20 s from the kill.
