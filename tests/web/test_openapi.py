@@ -148,3 +148,10 @@ def test_a_shape_that_is_missing_for_a_status_is_found() -> None:
     bare = Dialect("bare", "Bare", ENDPOINTS, render_error)
     with pytest.raises(TypeError, match="bare has no shape for"):
         document(bare, version="1")
+
+
+def test_a_failure_of_a_shape_of_its_own_is_described() -> None:
+    deep = DOCUMENTS["streaming"]["paths"]["/health/deep"]["get"]
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/DeepHealth"}}}
+    assert deep["responses"]["200"]["content"] == content
+    assert deep["responses"]["503"]["content"] == content

@@ -20,8 +20,10 @@ def json_answer(value: Any, status: int = 200) -> Response:
 
 
 def finish(call: Call, response: Response) -> Response:
-    """Give an answer its request id and the cookies that its handler asked for."""
+    """Give an answer its request id, when to try again, and the cookies that were asked for."""
     response.headers["x-request-id"] = call.request_id
+    if response.status_code in {429, 503}:
+        response.headers.setdefault("retry-after", "1")
     for cookie in call.new_cookies:
         response.headers.append("set-cookie", cookie)
     return response

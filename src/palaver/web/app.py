@@ -156,8 +156,6 @@ def render(dialect: Dialect, call: Call, error: DomainError) -> Response:
     response = dialect.render_error(error, call)
     if error.retry_after_seconds is not None:
         response.headers["retry-after"] = str(max(1, error.retry_after_seconds))
-    elif response.status_code in {429, 503}:
-        response.headers["retry-after"] = "1"
     if isinstance(error, MethodNotAllowed):
         response.headers["allow"] = error.allow
     if response.status_code == 401 and dialect.signs_in_by == "bearer":

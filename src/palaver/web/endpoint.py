@@ -1,7 +1,7 @@
 """What a contract is made of: a table of endpoints, and how it words a failure."""
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -46,6 +46,8 @@ class Endpoint:
     is_documented: bool = True  # stands in the OpenAPI document
     refuses: tuple[int, ...] = ()  # statuses of failures that its signature does not tell of
     events: tuple[type, ...] = ()  # the data of the events of an `EventStream`
+    # What it answers with statuses that are no success, where that is not the contract's failure.
+    answers: Mapping[int, type] = field(default_factory=dict, hash=False)
 
     @property
     def changes(self) -> bool:

@@ -109,6 +109,7 @@ def _types_of(row: Row) -> Iterator[Any]:
         yield row.signature.body
     yield from _json_answers(row)
     yield from row.endpoint.events
+    yield from row.endpoint.answers.values()
     yield from row.dialect.error_shapes.values()
 
 
@@ -120,7 +121,7 @@ def _operation(row: Row, name: str, schemas: _Schemas) -> Node:
         "summary": summary,
         "tags": [_tag(row)],
         "parameters": [*_path_parameters(row), *_query_parameters(row, schemas)],
-        "responses": {**_success(row, schemas), **_refusals(row)},
+        "responses": {**_success(row, schemas), **_refusals(row), **_others(row, schemas)},
         "security": _security(row),
     }
     if description:
@@ -170,13 +171,14 @@ def _success(row: Row, schemas: _Schemas) -> Node:
         content.update(schemas.content(answers[0]))
     if any(_is_a(answer, EventStream) for answer in _alternatives(row.signature.answer)):
         content["text/event-stream"] = _stream(row, schemas)
-    phrase = HTTPStatus(row.endpoint.status).phrase
+    return {str(row.endpoint.status): _answer(row.endpoint.status, content)}
+
+
+def _answer(status: int, content: Node) -> Node:
     return {
-        str(row.endpoint.status): {
-            "description": phrase,
-            "headers": _headers(row.endpoint.status),
-            **({"content": content} if content else {}),
-        }
+        "description": HTTPStatus(status).phrase,
+        "headers": _headers(status),
+        **({"content": content} if content else {}),
     }
 
 
@@ -204,11 +206,7 @@ def _headers(status: int) -> Node:
 def _failures(dialect: Dialect, schemas: _Schemas) -> Node:
     """Return how a contract words each status, once for all its operations."""
     return {
-        _failure_name(status): {
-            "description": HTTPStatus(status).phrase,
-            "headers": _headers(status),
-            "content": schemas.content(shape),
-        }
+        _failure_name(status): _answer(status, schemas.content(shape))
         for status, shape in dialect.error_shapes.items()
     }
 
@@ -224,6 +222,13 @@ def _refusals(row: Row) -> Node:
     return {
         str(status): {"$ref": f"#/components/responses/{_failure_name(status)}"}
         for status in statuses
+    }
+
+
+def _others(row: Row, schemas: _Schemas) -> Node:
+    return {
+        str(status): _answer(status, schemas.content(shape))
+        for status, shape in row.endpoint.answers.items()
     }
 
 

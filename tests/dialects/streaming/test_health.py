@@ -33,6 +33,7 @@ async def test_a_database_that_does_not_answer_is_a_503(palaver: Palaver) -> Non
     answer = await palaver.visitor().get("/health/deep")
     assert answer.status == 503
     assert (answer.json["status"], answer.json["db"]["ok"]) == ("unhealthy", False)
+    assert answer.headers["retry-after"] == "1"
     assert (await palaver.visitor().get("/health")).status == 200
 
 

@@ -59,5 +59,5 @@ ENDPOINTS: Final = (
     Endpoint("GET", "/admin/audit", admin.list_audit, ADMIN),
     Endpoint("GET", "/providers/{provider_id}/models", providers.list_models, refuses=(502, 504)),
     Endpoint("GET", "/providers/{provider_id}/health", providers.check),
-    Endpoint("GET", "/health/deep", health.check_deeply, PUBLIC),
+    Endpoint("GET", "/health/deep", health.check_deeply, PUBLIC, answers={503: wire.DeepHealth}),
 )
