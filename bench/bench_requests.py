@@ -21,8 +21,8 @@ from palaver.kit.ids import new_uuid
 from palaver.storage.database import Database
 from palaver.storage.opening import open_database
 
-ROUNDS = 2
-SECONDS = 3.0
+ROUNDS = 5
+SECONDS = 2.0
 CLIENTS = 16
 WORDS = [
     "river",

@@ -31,7 +31,7 @@ STREAMS = 500
 TOKENS = 200
 RATE = 20
 USERS = 50
-ROUNDS = 2
+ROUNDS = 5
 
 
 def streams(*, on: str, quick: bool = False) -> list[Row]:
@@ -70,7 +70,7 @@ def _on(
     with floor as below, palaver(folder, upstream_port=upstream_port, database_url=url) as server:
         users = [register(server.port, f"reader{index}") for index in range(min(USERS, count))]
         rows = _many(server, below, users, on, count, tokens, rounds)
-        rows += _one(server, below, users, on, tokens // 2, rounds)
+        rows += _one(server, below, users, on, tokens // 4, rounds)
         rows.append(_starts(server, users, on, count))
     return rows
 
