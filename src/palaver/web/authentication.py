@@ -1,13 +1,16 @@
 """Who calls: one authentication for all contracts. A bearer that is sent decides alone."""
 
-from urllib.parse import urlsplit
+import re
+from typing import Final
 
 from palaver.domain.errors import DomainError, ErrorKind
 from palaver.domain.users import Actor
 from palaver.web.call import SESSION_COOKIE, Call
 from palaver.web.endpoint import Access, Csrf, Endpoint
 
-CSRF_HEADERS = (b"x-csrf-token", b"x-csrftoken")
+CSRF_HEADERS: Final = (b"x-csrf-token", b"x-csrftoken")
+_ORIGIN: Final = re.compile(r"(https?)://([^][:/?#@\s]+|\[[0-9a-f:.]+\])(:[0-9]+)?")
+_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
 
 async def authenticate(call: Call, endpoint: Endpoint) -> None:
@@ -65,9 +68,18 @@ def check_csrf(call: Call, cookie: str, rule: Csrf) -> None:
 
 def is_foreign(call: Call) -> bool:
     """Tell whether a browser says that another site made this request."""
-    origin = call.header(b"origin")
+    given = call.header(b"origin")
+    origin = None if given is None else _normal(given)
     if origin in call.settings.allowed_origins:
         return False
     if call.header(b"sec-fetch-site") == "cross-site":
         return True
-    return origin is not None and urlsplit(origin)[:2] != urlsplit(call.origin)[:2]
+    return given is not None and (origin is None or origin != _normal(call.origin))
+
+
+def _normal(origin: str) -> str | None:
+    """Return an origin as browsers write it (RFC 6454, 6.2), None where it is none."""
+    if (match := _ORIGIN.fullmatch(origin.lower())) is None:
+        return None
+    scheme, host, port = match.groups()
+    return f"{scheme}://{host}" + ("" if port in {None, _DEFAULT_PORTS[scheme]} else port)

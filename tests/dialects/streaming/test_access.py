@@ -101,6 +101,7 @@ async def test_reading_wants_no_token(owner: Visitor) -> None:
     [
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Sec-Fetch-Site": "cross-site"},
         {"Origin": "https://127.0.0.1:1"},
     ],
