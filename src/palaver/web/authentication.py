@@ -44,12 +44,12 @@ async def _identify(call: Call) -> None:
 
 
 def bearer_of(call: Call) -> str | None:
-    """Return what the `Authorization` header bears, None if there is no such header."""
-    header = call.header(b"authorization")
-    if header is None:
-        return None
-    scheme, _, token = header.partition(" ")
-    return token.strip() if scheme.lower() == "bearer" else ""
+    """Return the bearer token of the `Authorization` header; None when it bears none.
+
+    Any other scheme is not for us: a reverse proxy with a password of its own passes `Basic` on.
+    """
+    scheme, _, token = (call.header(b"authorization") or "").strip().partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
 
 
 def check_csrf(call: Call, cookie: str, rule: Csrf) -> None:

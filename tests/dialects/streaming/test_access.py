@@ -171,9 +171,21 @@ async def test_a_bearer_that_is_sent_decides_alone(palaver: Palaver, owner: Visi
     sign_in = await palaver.services.sessions.sign_in_for_tokens(
         Actor.anonymous(Client()), username="owner", password=PASSWORD
     )
-    for header in ("Bearer nonsense", "Basic x", "Bearer", f"Bearer {sign_in.refresh_token}"):
+    refresh = f"Bearer {sign_in.refresh_token}"
+    for header in ("Bearer nonsense", "bearer nonsense", "Bearer", "Bearer  ", refresh):
         answer = await owner.get("/auth/me", headers={"Authorization": header})
         assert_error(answer, 401, "AUTH_REQUIRED")
+
+
+async def test_the_password_of_a_proxy_is_none_of_our_business(
+    palaver: Palaver, owner: Visitor
+) -> None:
+    for header in ("Basic b3duZXI6eA==", "Digest username=x", "nonsense", ""):
+        headers = {"Authorization": header}
+        assert (await owner.get("/auth/me", headers=headers)).status == 200
+        forged = await owner.post("/conversations", {}, headers=headers, csrf=False)
+        assert_error(forged, 403, "CSRF_INVALID")
+        assert_error(await palaver.visitor().get("/auth/me", headers=headers), 401, "AUTH_REQUIRED")
 
 
 async def test_who_is_no_longer_an_administrator_is_none_at_once(
