@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from palaver.domain.events import Segment
-from palaver.domain.log import Claimed, Fenced, Refused
+from palaver.domain.log import Claimed, Fenced, Listener, Refused
 
 
 class Generation:
@@ -61,6 +61,9 @@ class MemoryLog:
         return list(self.rows.get(generation_id, {}).values())
 
     # The port
+
+    async def listen(self, listener: Listener) -> None:
+        """Say nothing: whoever uses it looks by itself."""
 
     async def enlist(self, *, lease_microseconds: int) -> int:
         await asyncio.sleep(0)

@@ -15,7 +15,8 @@ from palaver.storage.database import (
     StatementFailed,
     retrying,
 )
-from palaver.storage.log import LOG_CHANNEL, DatabaseLog
+from palaver.storage.log import DatabaseLog
+from palaver.storage.notices import CHANNEL
 from palaver.storage.opening import open_database
 from palaver.storage.postgresql import PostgreSQL, open_postgresql
 from palaver.storage.statements import Statement
@@ -196,8 +197,8 @@ async def test_u0000_never_arrives_silently(db):
 
 
 async def test_a_listener_hears_what_is_logged_and_comes_back_after_a_cut(db):
-    heard: asyncio.Queue[str] = asyncio.Queue()
-    db.listen(LOG_CHANNEL, heard.put_nowait)
+    heard: asyncio.Queue[str | None] = asyncio.Queue()
+    listening = asyncio.ensure_future(db.listen(CHANNEL, heard.put_nowait))
     assert await asyncio.wait_for(heard.get(), 10) == ""
     log = DatabaseLog(db)
     worker = await log.enlist(lease_microseconds=60_000_000)
@@ -210,7 +211,10 @@ async def test_a_listener_hears_what_is_logged_and_comes_back_after_a_cut(db):
     )
     async with db.single() as tx:
         await tx.connection.run(cut)
+    assert await asyncio.wait_for(heard.get(), 10) is None
     assert await asyncio.wait_for(heard.get(), 10) == ""
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
 
 
 async def test_a_server_that_is_not_there_is_a_sentence(tmp_path):

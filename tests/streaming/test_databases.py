@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from palaver.domain.events import EventKind, Failed, Segment, TextDelta
+from palaver.domain.generations import Options, Recipe
 from palaver.domain.log import Claimed, Refused
 from palaver.kit.clock import system_clock
 from palaver.storage.database import Database
 from palaver.storage.log import DatabaseLog
 from palaver.storage.statements import Engine, Statement
-from palaver.streaming.run import Lost, Run
+from palaver.streaming.run import CancelRequested, Lost, Run
 from palaver.streaming.runs import Runs
 from palaver.streaming.segments import end_of, merge
 from tests.streaming.helpers import DONE, read_all, say, text, until
@@ -56,13 +57,13 @@ class House:
         self.rng = random.Random(1)
         self.speaking: set[asyncio.Task[None]] | None = None  # tasks, where runs drive themselves
 
-    async def add(self) -> Runs:
+    async def add(self, *, watch_seconds: float = 0.01, tail_seconds: float = 0.005) -> Runs:
         runs = Runs(
             self.log,
             clock=system_clock,
             is_alone=self.db.engine is Engine.SQLITE,
-            watch_interval_seconds=0.01,
-            tail_interval_seconds=0.005,
+            watch_interval_seconds=watch_seconds,
+            tail_interval_seconds=tail_seconds,
         )
 
         async def on_claim(claimed: Claimed) -> None:
@@ -252,6 +253,84 @@ async def test_a_stopped_worker_is_fenced_and_its_readers_follow_the_new_owner(
     say(house.opened[1], "there")
     assert await house.finish(house.opened[1])
     assert text(await reading) == text(await there) == "here, there"
+
+
+async def two_that_never_look_by_themselves(house: House) -> tuple[Runs, Runs]:
+    if house.db.engine is Engine.SQLITE:
+        pytest.skip("several workers need PostgreSQL")
+    first, second = [await house.add(watch_seconds=600, tail_seconds=600) for _ in range(2)]
+    await until(lambda: first._tailer.is_told and second._tailer.is_told)
+    await asyncio.sleep(0.05)  # what they look at when they begin to listen
+    return first, second
+
+
+async def test_who_follows_at_another_worker_is_told_of_every_piece_and_of_the_end(
+    house: House,
+) -> None:
+    first, second = await two_that_never_look_by_themselves(house)
+    (run,) = await house.start(first, 1)
+    follower = await second.follow(1)
+    for number in range(20):
+        say(run, f"{number} ")
+        assert text(await follower.next() or []) == f"{number} "
+    assert await house.finish(run)
+    assert [piece.kind for piece in await read_all(follower)] == [EventKind.FINISHED]
+
+
+async def test_a_cancel_at_another_worker_is_told_to_the_owner(house: House) -> None:
+    first, _ = await two_that_never_look_by_themselves(house)
+    (run,) = await house.start(first, 1)
+    with pytest.raises(CancelRequested):
+        async with run.guard():
+            async with house.db.transaction() as tx:
+                assert await tx.generations.request_cancel(1, at=1)
+            await asyncio.sleep(30)
+
+
+async def test_a_run_that_is_queued_is_told_to_whoever_has_room(house: House) -> None:
+    await two_that_never_look_by_themselves(house)
+    async with house.db.transaction() as tx:
+        for statement in SCENE:
+            await tx.connection.run(statement)
+        await tx.connection.run(MESSAGE, id=1, uuid="m1")
+        queued = await tx.generations.start(
+            uuid="g",
+            owner_id=1,
+            conversation_id=1,
+            message_id=1,
+            answer_id=1,
+            model="demo/demo",
+            worker=None,
+            options=Options(),
+            recipe=Recipe(leaf_id=1, prompt_tokens=1, max_tokens=1),
+            at=0,
+        )
+    await until(lambda: house.opened)
+    assert await house.finish(house.opened[queued.id])
+
+
+async def test_what_a_worker_hands_over_is_told_to_the_others(house: House) -> None:
+    first, second = await two_that_never_look_by_themselves(house)
+    (run,) = await house.start(first, 1)
+    say(run, "half")
+    await until(lambda: run.channel.until == 4)
+    await first.drain(grace_seconds=0)
+    await until(lambda: house.opened)
+    assert (house.opened[1].worker, house.opened[1].text) == (second.worker, "half")
+
+
+async def test_a_worker_that_hears_nothing_looks_by_itself(house: House) -> None:
+    if house.db.engine is Engine.SQLITE:
+        pytest.skip("several workers need PostgreSQL")
+    first, second = await house.add(), await house.add(watch_seconds=600)
+    await until(lambda: second._tailer.is_told)
+    (run,) = await house.start(first, 1)
+    follower = await second.follow(1)
+    second.rely(is_told=False)
+    second.heard_of = lambda _: None  # type: ignore[method-assign]
+    for number in range(5):
+        say(run, f"{number} ")
+        assert text(await follower.next() or []) == f"{number} "
 
 
 async def test_what_was_shown_survives_every_kill(house: House) -> None:

@@ -24,8 +24,24 @@ class Claimed(msgspec.Struct, frozen=True):
     worker: int  # who took it over: `(worker, attempt)` fences whatever is written for it
 
 
+class Listener(Protocol):
+    """Who is told at once what other workers do, and looks rarely as long as that is so."""
+
+    def rely(self, *, is_told: bool) -> None:
+        """Note that everything is told from now on, or nothing; either way, look once."""
+
+    def heard_of(self, worker: int) -> None:
+        """Note that a worker (0: any) has logged something."""
+
+    def wake(self) -> None:
+        """Note that runs were queued, or asked to end."""
+
+
 class GenerationLog(Protocol):
-    """What `streaming` needs of the database. Every method is one short transaction."""
+    """What `streaming` needs of the database. Every method but `listen` is one transaction."""
+
+    async def listen(self, listener: Listener) -> None:
+        """Tell the listener what other workers do, for ever; return where there are none."""
 
     async def enlist(self, *, lease_microseconds: int) -> int:
         """Register a new worker; its id is never used again, so it is the epoch."""

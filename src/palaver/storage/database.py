@@ -96,6 +96,13 @@ class Database(Protocol):
     async def keep_copy(self, name: str) -> None:
         """Keep the database as it is now in `<database>.<name>` (SQLite only)."""
 
+    async def listen(self, channel: str, hear: Callable[[str | None], None]) -> None:
+        """Call `hear` with each notice that a commit sends on this channel, for ever.
+
+        With "" once it listens, with None when notices may be lost until the next "". Returns at
+        once on SQLite, where no other process serves.
+        """
+
     async def close(self) -> None:
         """Let open transactions end, and give up every connection."""
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from palaver.domain.events import EventKind, Segment, length
 from palaver.domain.log import Refused
 from palaver.storage.connection import Connection
+from palaver.storage.notices import CHANNEL
 from palaver.storage.statements import Engine, Statement
 
 
@@ -24,9 +25,12 @@ _APPEND_SQLITE: Final[Statement[None]] = Statement(
     values (:generation_id, :until, :kind, :body)"""
 )
 _APPEND_POSTGRESQL: Final[Statement[None]] = Statement(
-    postgresql="""insert into generation_events (generation_id, until, kind, body)
-    select * from unnest(:ids::bigint[], :untils::bigint[], :kinds::int[], :bodies::text[])
-    on conflict do nothing"""
+    postgresql=f"""with logged as (
+        insert into generation_events (generation_id, until, kind, body)
+        select * from unnest(:ids::bigint[], :untils::bigint[], :kinds::int[], :bodies::text[])
+        on conflict do nothing
+    )
+    select pg_notify('{CHANNEL}', '0')"""
 )
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from palaver.domain.generations import Generation, GenerationState, Options, Recipe
 from palaver.storage.connection import Connection
+from palaver.storage.notices import tell_of_runs
 from palaver.storage.statements import Statement
 
 _COLUMNS: Final = """id, uuid, owner_id, conversation_id, message_id, answer_id, model, state,
@@ -103,6 +104,8 @@ class GenerationStore:
             at=at,
         )
         assert row is not None  # noqa: S101  # an insert returns its row
+        if worker is None:
+            await tell_of_runs(self._connection)
         return row
 
     async def get(self, id: int) -> Generation | None:
@@ -123,7 +126,10 @@ class GenerationStore:
 
     async def request_cancel(self, id: int, *, at: int) -> bool:
         """Ask whoever runs a live generation to stop it; False if it is over."""
-        return await self._connection.one(_REQUEST_CANCEL, id=id, at=at) is not None
+        if await self._connection.one(_REQUEST_CANCEL, id=id, at=at) is None:
+            return False
+        await tell_of_runs(self._connection)
+        return True
 
     async def finish(
         self,

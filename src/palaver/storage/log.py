@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from palaver.domain.events import Segment
-from palaver.domain.log import Claimed, Fenced
+from palaver.domain.log import Claimed, Fenced, Listener
 from palaver.storage.database import Database
 from palaver.storage.events import append, columns, segment
+from palaver.storage.notices import CHANNEL, RUNS, tell_of_runs
 from palaver.storage.statements import Engine, Statement
-
-LOG_CHANNEL: Final = "palaver_log"
-"""Where PostgreSQL tells other workers, after each flush, which worker has logged something."""
 
 
 def _tailed(generation_id: int, until: int, kind: int, body: str) -> tuple[int, Segment]:
@@ -40,7 +38,7 @@ _FLUSH_POSTGRESQL: Final = Statement(
             unnest(:ids::bigint[], :untils::bigint[], :kinds::int[], :bodies::text[]) as given
         on conflict do nothing
     )
-    select id, pg_notify('{LOG_CHANNEL}', id::text) from alive""",
+    select id, pg_notify('{CHANNEL}', id::text) from alive""",
     row=_id,
 )
 # `distinct`: SQLite has no key that would keep a row away which is given twice.
@@ -112,6 +110,19 @@ class DatabaseLog:
     def __init__(self, db: Database) -> None:
         self._db = db
 
+    async def listen(self, listener: Listener) -> None:
+        """Tell the listener what other workers do, for ever; return where there are none."""
+
+        def hear(notice: str | None) -> None:
+            if not notice:
+                listener.rely(is_told=notice is not None)
+            elif notice == RUNS:
+                listener.wake()
+            else:
+                listener.heard_of(int(notice))
+
+        await self._db.listen(CHANNEL, hear)
+
     async def enlist(self, *, lease_microseconds: int) -> int:
         """Register a new worker; on SQLite all others are dead, as the process lock proves."""
         async with self._db.transaction() as tx:
@@ -179,7 +190,8 @@ class DatabaseLog:
         """Declare this worker dead, and queue what it still runs."""
         async with self._db.transaction() as tx:
             await tx.connection.run(_RETIRE, worker=worker)
-            await tx.connection.run(_QUEUE_THEIR_RUNS)
+            if await tx.connection.run(_QUEUE_THEIR_RUNS):
+                await tell_of_runs(tx.connection)
 
     async def claim(self, worker: int, *, limit: int) -> list[Claimed]:
         """Take over queued runs, oldest first; none for a worker that is dead."""

@@ -10,7 +10,6 @@ from typing import Any, Final, TypeVar
 
 import asyncpg
 
-from palaver.kit.tasks import Tasks
 from palaver.storage.database import (
     Busy,
     Closed,
@@ -32,6 +31,7 @@ T = TypeVar("T")
 _BEGIN: Final = "begin"
 _SNAPSHOT: Final = "begin isolation level repeatable read read only"
 _MIGRATION_LOCK: Final = 0x70616C61766572  # "palaver"
+_MIN_PAUSE_SECONDS: Final = 0.1
 _MAX_PAUSE_SECONDS: Final = 5.0
 _UNREACHABLE: Final = "The database cannot be reached. Try again in a moment."
 
@@ -83,7 +83,6 @@ class PostgreSQL:
         self._url = url
         self._pool = Pool(self._connect, max_connections)
         self._inside: set[asyncio.Task[Any] | None] = set()
-        self._listeners = Tasks()
 
     def transaction(self) -> AbstractAsyncContextManager[Tx]:
         """Open a block that writes: see `Database`."""
@@ -104,16 +103,31 @@ class PostgreSQL:
     async def keep_copy(self, name: str) -> None:
         """Do nothing: copies of a server's databases are its operator's."""
 
-    def listen(self, channel: str, hook: Callable[[str], None]) -> None:
-        """Call `hook` with what others `pg_notify` on this channel, until `close`.
-
-        It is called with "" when the connection stands (again): something may have been missed.
-        """
-        _ = self._listeners.start(self._listen(channel, hook), name=f"listen to {channel}")
+    async def listen(self, channel: str, hear: Callable[[str | None], None]) -> None:
+        """Call `hear` with each notice, over a connection of its own: see `Database`."""
+        pause = _MIN_PAUSE_SECONDS
+        while True:
+            try:
+                raw = await self._connect()
+            except _ERRORS:
+                await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  # no secret
+                pause = min(2 * pause, _MAX_PAUSE_SECONDS)
+                continue
+            pause = _MIN_PAUSE_SECONDS
+            ended = asyncio.Event()
+            raw.add_termination_listener(lambda _, ended=ended: ended.set())
+            try:
+                await raw.add_listener(channel, lambda _raw, _pid, _channel, text: hear(text))
+                hear("")
+                await ended.wait()
+            except _ERRORS:
+                pass
+            finally:
+                raw.terminate()
+            hear(None)
 
     async def close(self) -> None:
         """Wait for open blocks, then give up every connection."""
-        await self._listeners.cancel()
         await self._pool.close()
 
     async def _connect(self) -> Raw:
@@ -123,27 +137,6 @@ class PostgreSQL:
             statement_cache_size=1_000,
             max_cached_statement_lifetime=0,
         )
-
-    async def _listen(self, channel: str, hook: Callable[[str], None]) -> None:
-        pause = 0.1
-        while True:
-            try:
-                raw = await self._connect()
-            except _ERRORS:
-                await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  # no secret
-                pause = min(2 * pause, _MAX_PAUSE_SECONDS)
-                continue
-            pause = 0.1
-            ended = asyncio.Event()
-            raw.add_termination_listener(lambda _, ended=ended: ended.set())
-            try:
-                await raw.add_listener(channel, lambda _raw, _pid, _channel, text: hook(text))
-                hook("")
-                await ended.wait()
-            except _ERRORS:
-                pass
-            finally:
-                raw.terminate()
 
 
 class PostgreSQLConnection:

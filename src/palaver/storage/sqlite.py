@@ -1,7 +1,7 @@
 """SQLite: reads on the loop (they cost microseconds), writes in groups (`sqlite_writer`)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -81,6 +81,9 @@ class SQLite:
     async def keep_copy(self, name: str) -> None:
         """Keep the database as it is now in `<database>.<name>`; an older copy is replaced."""
         await asyncio.to_thread(self._copy, Path(f"{self.path}.{name}"))
+
+    async def listen(self, channel: str, hear: Callable[[str | None], None]) -> None:
+        """Return at once: no other process serves."""
 
     async def close(self) -> None:
         """Let the running batch become durable, then give up every connection."""

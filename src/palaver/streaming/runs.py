@@ -63,7 +63,9 @@ class Runs:
             on_lost=self._lose_all,
         )
         self._tailer = Tailer(
-            log, interval_seconds=watch_interval_seconds if is_alone else tail_interval_seconds
+            log,
+            interval_seconds=watch_interval_seconds if is_alone else tail_interval_seconds,
+            told_interval_seconds=watch_interval_seconds,
         )
         self._watch = Watch(
             log,
@@ -95,6 +97,7 @@ class Runs:
         _ = self._flushing.start(self._flusher.run(), name="flusher")
         _ = self._loops.start(self._tailer.run(), name="tailer")
         _ = self._loops.start(self._watch.run(), name="watch")
+        _ = self._loops.start(self._log.listen(self), name="listener")
 
     async def drain(self, *, grace_seconds: float) -> None:
         """Take no more runs, give the live ones so long to end, and hand over the rest.
@@ -121,13 +124,21 @@ class Runs:
         await self.drain(grace_seconds=0)
         await self._loops.cancel()
 
+    # What other workers tell
+
+    def rely(self, *, is_told: bool) -> None:
+        """Look rarely from now on for what others log, or often; see `Listener`."""
+        self._tailer.is_told = is_told
+        self._tailer.wake()
+        self._watch.wake()
+
     def wake(self) -> None:
-        """Look at once for queued runs and cancel requests: somebody has said that there are."""
+        """Look at once for queued runs and cancel requests."""
         self._watch.wake()
 
     def heard_of(self, worker: int) -> None:
-        """Look at once for what is followed here: a worker says that it has logged something."""
-        if worker != self.worker:
+        """Look at once for what is followed here, unless this worker has logged it itself."""
+        if not worker or worker != self.worker:
             self._tailer.wake()
 
     # Runs

@@ -23,14 +23,19 @@ FAILED_SECONDS: Final = 0.5
 
 
 class Tailer:
-    """Polls the log for all followed runs in one query, while there are any.
+    """Reads on in the log for all followed runs in one query, while there are any.
 
-    `wake` makes it look at once, so that a notification can take the place of the next poll.
+    It looks when it is woken, and every so often by itself: rarely while `is_told` says that
+    whoever logs something will wake it.
     """
 
-    def __init__(self, log: GenerationLog, *, interval_seconds: float) -> None:
+    def __init__(
+        self, log: GenerationLog, *, interval_seconds: float, told_interval_seconds: float
+    ) -> None:
+        self.is_told = False
         self._log = log
         self._interval_seconds = interval_seconds
+        self._told_interval_seconds = told_interval_seconds
         self._bell = Bell()
         self._channels: dict[int, Channel] = {}
         self._is_closed = False
@@ -79,7 +84,8 @@ class Tailer:
         """Tail for ever."""
         while True:
             pause = APART_SECONDS
-            await self._bell.wait(self._interval_seconds if self._channels else None)
+            interval = self._told_interval_seconds if self.is_told else self._interval_seconds
+            await self._bell.wait(interval if self._channels else None)
             try:
                 await self._look()
             except Exception:

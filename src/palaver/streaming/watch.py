@@ -1,4 +1,4 @@
-"""The watch: finds what nobody has told this worker, several times a second."""
+"""The watch: looks after runs several times a second, and when somebody says that it should."""
 
 import asyncio
 import logging
@@ -13,6 +13,9 @@ log = logging.getLogger(__name__)
 
 CLAIM_MAX: Final = 16
 """Most runs taken over in one transaction, so that several workers share a long queue."""
+
+APART_SECONDS: Final = 0.01
+"""Least time between two looks, however often it is woken."""
 
 SWEEP_SECONDS: Final = 5.0
 """How often this worker's runs are compared with what the database believes them to be."""
@@ -73,6 +76,7 @@ class Watch:
                 await self.look()
             except Exception:
                 log.warning("the watch could not look", exc_info=True)
+            await asyncio.sleep(APART_SECONDS)
             await self._bell.wait(self._interval_seconds)
 
     async def look(self) -> None:
