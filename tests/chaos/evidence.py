@@ -217,6 +217,7 @@ class PostgreSQLWitness:
     def __init__(self, url: str) -> None:
         self.url = url
         self._connection: asyncpg.Connection | None = None
+        self._turn = asyncio.Lock()  # the one who watches and the one who judges share it
         self._settled: dict[int, list[Logged]] = {}
 
     async def _open(self) -> asyncpg.Connection:
@@ -226,7 +227,10 @@ class PostgreSQLWitness:
 
     async def see(self) -> Evidence:
         """Return one snapshot; what ended runs have logged is read once."""
-        connection = await self._open()
+        async with self._turn:
+            return await self._see(await self._open())
+
+    async def _see(self, connection: asyncpg.Connection) -> Evidence:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             tables = {
                 name: [tuple(row) for row in await connection.fetch(sql)]
@@ -251,12 +255,14 @@ class PostgreSQLWitness:
 
     async def orphans(self) -> list[tuple[int, int | None, int]]:
         """Ask the living database."""
-        rows = await (await self._open()).fetch(ORPHANS["postgresql"])
+        async with self._turn:
+            rows = await (await self._open()).fetch(ORPHANS["postgresql"])
         return [(row[0], row[1], row[2]) for row in rows]
 
     async def execute(self, sql: str) -> None:
         """Write one short transaction."""
-        await (await self._open()).execute(sql)
+        async with self._turn:
+            await (await self._open()).execute(sql)
 
     async def close(self) -> None:
         """Give up the connection."""
