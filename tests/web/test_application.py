@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 from msgspec import Struct
 from starlette.responses import Response
+from structlog.contextvars import get_contextvars
 
 from palaver.domain.errors import DomainError, ErrorKind
 from palaver.ui import PAGES
@@ -120,6 +121,21 @@ async def test_a_stray_is_worded_by_whoever_owns_its_prefix(visitor: Visitor) ->
 async def test_every_answer_names_its_request(visitor: Visitor) -> None:
     answers = [await visitor.get(path) for path in ("/", "/nothing", "/ours/x", "/work")]
     assert len({answer.headers["x-request-id"] for answer in answers}) == len(answers)
+
+
+async def test_what_is_logged_of_a_request_bears_the_id_that_its_answer_names(
+    visitor: Visitor, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[str] = []
+
+    class Context(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            seen.append(get_contextvars()["request_id"])
+            return True
+
+    with caplog.filtering(Context()):
+        answers = [await visitor.get("/unheard-of") for _ in range(2)]
+    assert seen == [answer.headers["x-request-id"] for answer in answers]
 
 
 async def test_a_websocket_is_refused_properly(visitor: Visitor) -> None:

@@ -17,7 +17,11 @@ def set_up_logs(level: str, format: str) -> None:
         shared.append(structlog.processors.format_exc_info)
         last: structlog.types.Processor = structlog.processors.JSONRenderer()
     else:
-        last = structlog.dev.ConsoleRenderer(colors=False)
+        # Its own choice, where `rich` is installed, shows the local variables of every frame: keys,
+        # passwords, what people wrote.
+        last = structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        )
     handler = logging.StreamHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

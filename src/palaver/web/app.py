@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
 from palaver.domain.errors import DomainError, ErrorKind, NotFound
 from palaver.services.services import Services
@@ -83,9 +84,10 @@ class Application:
             return
         scope["app"] = self
         request = Request(scope, receive)
-        call = Call(
-            request, self.services, self.settings, request_id=f"{secrets.randbits(64):016x}"
-        )
+        request_id = f"{secrets.randbits(64):016x}"
+        # For the log lines of this task, which is this request's alone, and of those it starts.
+        bind_contextvars(request_id=request_id)
+        call = Call(request, self.services, self.settings, request_id=request_id)
         try:
             response = await self._answer(call)
         except ClientDisconnect:
