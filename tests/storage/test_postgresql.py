@@ -1,12 +1,15 @@
 """What only PostgreSQL can do: deadlocks, lost connections, a pool, notifications."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from palaver.domain.events import EventKind, Segment
 from palaver.kit.ids import new_uuid
+from palaver.storage import postgresql, postgresql_pool
 from palaver.storage.database import (
     Busy,
     CommitFailed,
@@ -19,6 +22,7 @@ from palaver.storage.log import DatabaseLog
 from palaver.storage.notices import CHANNEL
 from palaver.storage.opening import open_database
 from palaver.storage.postgresql import PostgreSQL, open_postgresql
+from palaver.storage.postgresql_pool import keep_alive
 from palaver.storage.statements import Statement
 from tests.databases import PostgreSQLServer
 from tests.storage.test_blocks import INSERT, insert, names
@@ -188,6 +192,118 @@ async def test_a_task_canceled_while_it_waits_for_a_connection_takes_none_along(
     await asyncio.gather(*waiting, return_exceptions=True)
     await asyncio.gather(*(insert(db, f"after {n}") for n in range(8)))
     assert db._pool._free_places + len(db._pool._idle) == 4
+
+
+async def test_who_waits_too_long_for_a_connection_is_told_that_the_database_is_busy(
+    db, monkeypatch
+):
+    monkeypatch.setattr(postgresql_pool, "WAIT_SECONDS", 0.02)
+    gate = asyncio.Event()
+
+    async def hold() -> None:
+        async with db.read():
+            await gate.wait()
+
+    holding = [asyncio.ensure_future(hold()) for _ in range(4)]
+    await asyncio.sleep(0)
+    with pytest.raises(Busy):
+        await insert(db, "a")
+    gate.set()
+    await asyncio.gather(*holding)
+    await insert(db, "b")
+    assert await names(db) == ["b"]
+
+
+async def test_a_statement_that_takes_too_long_is_ended_and_its_transaction_undone(
+    url, monkeypatch
+):
+    monkeypatch.setattr(postgresql, "STATEMENT_SECONDS", 0.2)
+    db = await open_postgresql(url, max_connections=1)
+
+    async def body() -> None:
+        async with db.transaction() as tx:
+            await tx.connection.run(INSERT, name="a", value="x")
+            await tx.connection.run(SLEEP, seconds=60)
+
+    with pytest.raises(Busy):
+        await body()
+    async with db.exclusive() as connection:
+        await connection.script("select pg_sleep(0.4)")  # a migration takes what it takes
+    await insert(db, "b")
+    assert await names(db) == ["b"]
+    await db.close()
+
+
+class Cable:
+    """The way to the server over TCP, which can be cut without a word."""
+
+    def __init__(self, url: str) -> None:
+        self._url = urlsplit(url)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.is_cut = False
+
+    async def __aenter__(self) -> str:
+        self._server = await asyncio.start_server(self._join, "127.0.0.1", 0)
+        port = self._server.sockets[0].getsockname()[1]
+        return f"postgresql://postgres@127.0.0.1:{port}{self._url.path}"
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._server.close()
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        folder = parse_qs(self._url.query)["host"][0]
+        to_server = await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.5432")
+        for source, sink in ((reader, to_server[1]), (to_server[0], writer)):
+            self._tasks.add(asyncio.ensure_future(self._carry(source, sink)))
+
+    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(65_536):
+                if not self.is_cut:
+                    sink.write(data)
+        finally:
+            sink.close()
+
+
+async def test_a_server_that_vanishes_without_a_word_is_busy_and_its_connections_are_dropped(
+    url, monkeypatch
+):
+    monkeypatch.setattr(postgresql, "STATEMENT_SECONDS", 0.2)
+    cable = Cable(url)
+    async with cable as address:
+        db = await open_postgresql(address, max_connections=2)
+
+        async def body() -> None:
+            async with db.transaction() as tx:
+                await tx.connection.run(INSERT, name="a", value="x")
+                cable.is_cut = True
+                await tx.connection.run(INSERT, name="b", value="x")
+
+        await insert(db, "first")
+        with pytest.raises(Busy):
+            await body()
+        cable.is_cut = False
+        assert await names(db) == ["first"]
+        cable.is_cut = True
+        with pytest.raises(Busy):
+            await insert(db, "c")  # met while it lay idle
+        cable.is_cut = False
+        await insert(db, "last")
+        assert await names(db) == ["first", "last"]
+        await db.close()
+
+
+def test_a_peer_that_is_silent_is_asked_whether_it_is_there():
+    with socket.socket() as sock:
+        keep_alive(sock)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+    with socket.socket(socket.AF_UNIX) as sock:
+        keep_alive(sock)
+        assert not sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
 async def test_u0000_never_arrives_silently(db):

@@ -21,7 +21,7 @@ from palaver.storage.database import (
     SchemaConnection,
     StatementFailed,
 )
-from palaver.storage.postgresql_pool import Pool, Raw
+from palaver.storage.postgresql_pool import Lively, Pool, Raw
 from palaver.storage.statements import Engine, Statement
 from palaver.storage.tx import Tx
 
@@ -30,6 +30,10 @@ T = TypeVar("T")
 
 _BEGIN: Final = "begin"
 _SNAPSHOT: Final = "begin isolation level repeatable read read only"
+STATEMENT_SECONDS = 30.0
+"""How long one statement may take. Not those of a migration."""
+
+_CONNECT_SECONDS: Final = 10.0
 _MIGRATION_LOCK: Final = 0x70616C61766572  # "palaver"
 _MIN_PAUSE_SECONDS: Final = 0.1
 _MAX_PAUSE_SECONDS: Final = 5.0
@@ -40,6 +44,9 @@ _SETTINGS: Final = {
     "jit": "off",  # costs more than our statements
     "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "60s",  # a block that is stuck lets go of its rows
+    "tcp_keepalives_idle": "20",  # and so does one whose process is gone
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "2",
 }
 
 _MET_ANOTHER: Final = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
@@ -98,7 +105,7 @@ class PostgreSQL:
 
     def exclusive(self) -> AbstractAsyncContextManager[SchemaConnection]:
         """Open a transaction that may change the schema, one at a time over all processes."""
-        return _SchemaBlock(self._pool, self._inside)
+        return _SchemaBlock(self._connect_for_long, self._inside)
 
     async def keep_copy(self, name: str) -> None:
         """Do nothing: copies of a server's databases are its operator's."""
@@ -131,8 +138,17 @@ class PostgreSQL:
         await self._pool.close()
 
     async def _connect(self) -> Raw:
+        return await self._open(STATEMENT_SECONDS)
+
+    async def _connect_for_long(self) -> Raw:
+        return await self._open(None)
+
+    async def _open(self, statement_seconds: float | None) -> Raw:
         return await asyncpg.connect(
             self._url,
+            connection_class=Lively,
+            timeout=_CONNECT_SECONDS,
+            command_timeout=statement_seconds,
             server_settings=_SETTINGS,
             statement_cache_size=1_000,
             max_cached_statement_lifetime=0,
@@ -219,6 +235,8 @@ class _Block:
                 break
             except BaseException as error:
                 self._pool.drop(raw)
+                if isinstance(error, TimeoutError):
+                    raise Busy(_UNREACHABLE) from error
                 if not is_lost(error):
                     raise
                 # It was cut while it lay in the pool. Nothing has happened: take the next one.
@@ -239,6 +257,8 @@ class _Block:
             await self._leave(raw, failure)
         elif error is None and failure is None:
             await self._commit(raw)
+        elif failure is not None and is_lost(failure):
+            self._pool.drop(raw)  # whoever waits for its rollback may wait as long once more
         else:
             await self._roll_back(raw)
         if error is None and failure is not None:
@@ -266,7 +286,8 @@ class _Block:
             if isinstance(error, _MET_ANOTHER):
                 raise Conflict from error
             if isinstance(error, _ERRORS):
-                raise CommitFailed(f"The transaction could not be committed: {error}") from error
+                reason = str(error) or "no answer in time"
+                raise CommitFailed(f"The transaction could not be committed: {reason}") from error
             raise
         self._pool.give(raw)
 
@@ -283,10 +304,13 @@ class _Block:
 
 
 class _SchemaBlock:
-    """A transaction that holds the lock of all migrations."""
+    """A transaction that holds the lock of all migrations, over a connection of its own."""
 
-    def __init__(self, pool: Pool, inside: "set[asyncio.Task[Any] | None]") -> None:
-        self._block = _Block(pool, inside, _BEGIN)
+    def __init__(
+        self, connect: Callable[[], Awaitable[Raw]], inside: "set[asyncio.Task[Any] | None]"
+    ) -> None:
+        self._pool = Pool(connect, 1)
+        self._block = _Block(self._pool, inside, _BEGIN)
 
     async def __aenter__(self) -> SchemaConnection:
         await self._block._open()
@@ -297,7 +321,7 @@ class _SchemaBlock:
             await connection.script(f"select pg_advisory_xact_lock({_MIGRATION_LOCK})")
             await connection.script("set local lock_timeout = '10s'")
         except BaseException as error:
-            await self._block.__aexit__(type(error), error, None)
+            await self.__aexit__(type(error), error, None)
             raise
         return connection
 
@@ -307,14 +331,17 @@ class _SchemaBlock:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._block.__aexit__(kind, error, trace)
+        try:
+            await self._block.__aexit__(kind, error, trace)
+        finally:
+            await self._pool.close()
 
 
 def _translated(error: BaseException) -> DatabaseError:
     """Return what a caller of ours may see in the place of a driver's error."""
     if isinstance(error, _MET_ANOTHER):
         return Conflict()
-    if isinstance(error, asyncpg.LockNotAvailableError):
+    if isinstance(error, asyncpg.LockNotAvailableError | TimeoutError):
         return Busy()
     if is_lost(error):
         return Busy(_UNREACHABLE)

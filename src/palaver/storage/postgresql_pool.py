@@ -1,17 +1,46 @@
 """Connections to PostgreSQL, lent one at a time, in the order of asking."""
 
 import asyncio
+import socket
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import asyncpg
 
-from palaver.storage.database import Closed
+from palaver.storage.database import Busy, Closed
+
+WAIT_SECONDS = 10.0
+"""How long somebody waits for a connection that others have before it gets `Busy`."""
 
 _GOODBYE_SECONDS: Final = 2.0
+_SILENT_SECONDS: Final = 20
+_APART_SECONDS: Final = 5
+_GONE_MILLISECONDS: Final = 10_000
 
 Raw: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+class Lively(asyncpg.Connection):
+    """A connection that ends within half a minute when its server vanishes without a word."""
+
+    __slots__ = ()
+
+    def __init__(self, protocol: Any, transport: asyncio.Transport, *rest: Any) -> None:
+        super().__init__(protocol, transport, *rest)
+        keep_alive(transport.get_extra_info("socket"))
+
+
+def keep_alive(sock: socket.socket) -> None:
+    """Let the system ask a silent peer whether it is there, and give up on one that is not."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sys.platform == "linux":
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _SILENT_SECONDS)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _APART_SECONDS)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _GONE_MILLISECONDS)
 
 
 class Pool:
@@ -31,7 +60,7 @@ class Pool:
         self._emptied: asyncio.Future[None] | None = None
 
     async def take(self) -> Raw:
-        """Borrow a connection; raises what connecting raises, and `Closed`."""
+        """Borrow a connection; raises what connecting raises, `Busy`, and `Closed`."""
         if self._is_closed:
             raise Closed("The database is closed.")
         while self._idle:
@@ -41,14 +70,18 @@ class Pool:
         if self._free_places:
             self._free_places -= 1
             return await self._open()
-        turn: asyncio.Future[Raw | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[Raw | None] = loop.create_future()
         self._waiting.append(turn)
+        timer = loop.call_later(WAIT_SECONDS, _give_up, turn)
         try:
             given = await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():  # given to the dead
                 self._hand_on(turn.result())
             raise
+        finally:
+            timer.cancel()
         return given if given is not None else await self._open()
 
     def give(self, raw: Raw) -> None:
@@ -99,3 +132,8 @@ class Pool:
             self._idle.append(raw)
         if self._emptied is not None and not self._emptied.done():
             self._emptied.set_result(None)
+
+
+def _give_up(turn: "asyncio.Future[Raw | None]") -> None:
+    if not turn.done():
+        turn.set_exception(Busy())
