@@ -3,13 +3,15 @@
 import asyncpg
 import pytest
 
-from palaver.domain.users import SYSTEM
+from palaver.domain.errors import DomainError, ErrorKind
+from palaver.domain.users import SYSTEM, Role
 from palaver.services import health
-from palaver.services.health import HealthService
+from palaver.services.health import HealthService, Installation
 from palaver.storage.database import Database
 from palaver.storage.opening import open_database
 from palaver.storage.postgresql import PostgreSQL
 from palaver.storage.statements import Engine
+from tests.cast import a_user, identity_over, signed_in
 from tests.databases import PostgreSQLServer
 
 
@@ -70,3 +72,20 @@ async def test_a_database_that_keeps_silent_is_not_well(
         assert not (await HealthService(db).database(SYSTEM)).ok
     await locked.close()
     await db.close()
+
+
+async def test_how_far_setting_up_has_come_is_for_administrators(db: Database) -> None:
+    health = HealthService(db)
+    assert await health.installation(SYSTEM) == Installation(
+        has_accounts=False, has_administrator=False
+    )
+    identity = identity_over(db)
+    owner = await signed_in(identity, await a_user(identity))
+    with pytest.raises(DomainError) as caught:
+        await health.installation(owner)
+    assert caught.value.kind is ErrorKind.ADMIN_REQUIRED
+    assert (await health.installation(SYSTEM)).has_accounts
+    assert not (await health.installation(SYSTEM)).has_administrator
+    await a_user(identity, "admin", role=Role.ADMIN)
+    assert (await health.installation(SYSTEM)).has_administrator
+    identity.passwords.close()

@@ -1,4 +1,7 @@
-"""`palaver doctor`: what is configured, which providers answer, what is wrong, what to do."""
+"""`palaver doctor`: what is configured, which providers answer, what is wrong, what to do.
+
+It changes nothing: neither the database nor a secret is made before the first start.
+"""
 
 import argparse
 import asyncio
@@ -7,20 +10,20 @@ import socket
 import stat
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import msgspec
 
 from palaver import __version__
 from palaver.commands.trouble import EXPECTED, sentence_of
-from palaver.config import Settings, load
+from palaver.config import Settings, has_secret_key, load
 from palaver.domain.providers import ProviderSettings
 from palaver.domain.users import SYSTEM
-from palaver.main import account_policy
 from palaver.providers import build as build_provider
-from palaver.services import identity
+from palaver.services.health import HealthService
 from palaver.storage.database import Database
 from palaver.storage.migrate import check, schema_version
-from palaver.storage.opening import open_database
+from palaver.storage.opening import is_postgresql, open_database, sqlite_path
 from palaver.storage.statements import Engine
 
 PROVIDER_SECONDS = 5.0
@@ -88,10 +91,10 @@ def _address(settings: Settings) -> Finding:
 
 
 async def _database(settings: Settings) -> AsyncIterator[Finding]:
-    if settings.database_url is None and not (settings.data_dir / "palaver.db").exists():
-        yield Finding("Database: SQLite, made at the first start.")
-        return
     try:
+        if not _is_there(settings.database):
+            yield Finding("Database: SQLite, made at the first start.")
+            return
         db = await open_database(settings.database)
     except EXPECTED as error:
         yield Finding(f"Database: {sentence_of(error)}", is_wrong=True)
@@ -105,6 +108,11 @@ async def _database(settings: Settings) -> AsyncIterator[Finding]:
         await db.close()
 
 
+def _is_there(database: str) -> bool:
+    """Tell whether there is a file to open: opening it would make it. A server is asked."""
+    return is_postgresql(database) or Path(sqlite_path(database)).exists()
+
+
 async def _opened(db: Database, settings: Settings) -> AsyncIterator[Finding]:
     name = "SQLite" if db.engine is Engine.SQLITE else "PostgreSQL"
     version = await schema_version(db)
@@ -113,18 +121,24 @@ async def _opened(db: Database, settings: Settings) -> AsyncIterator[Finding]:
         return
     await check(db)
     yield Finding(f"Database: {name}, schema {version}.")
-    people = identity.build(db, account_policy(settings))
-    try:
-        if await people.registrations.has_administrator(SYSTEM):
-            yield Finding(
-                f"Accounts: there is an administrator; sign-up is {settings.registration}."
-            )
-        else:
-            yield Finding(
-                "Accounts: no administrator yet; `palaver serve` prints the link that makes one."
-            )
-    finally:
-        people.passwords.close()
+    found = await HealthService(db).installation(SYSTEM)
+    if found.has_administrator:
+        yield Finding(f"Accounts: there is an administrator; sign-up is {settings.registration}.")
+    else:
+        yield Finding(f"Accounts: no administrator yet; {_way_to_the_first(settings)}.")
+    if found.has_accounts and not has_secret_key(settings):
+        yield Finding(
+            f"Secret key: neither PALAVER_SECRET_KEY nor {settings.data_dir / 'secret_key'} is "
+            "there. The next start makes a new one, and everybody has to sign in again; "
+            "bring the old one back if you have it.",
+            is_wrong=True,
+        )
+
+
+def _way_to_the_first(settings: Settings) -> str:
+    if settings.bootstrap_token == "":
+        return "PALAVER_BOOTSTRAP_TOKEN is empty, so only `palaver user create --admin` makes one"
+    return "`palaver serve` prints the link that makes one"
 
 
 async def _provider(given: ProviderSettings) -> Finding:

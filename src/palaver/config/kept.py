@@ -11,7 +11,12 @@ from palaver.config.settings import PREFIX, Settings
 
 def secret_key(settings: Settings) -> str:
     """Return the key that signs tokens, made at the first call; raises `ConfigError`."""
-    return settings.secret_key or _kept(settings.data_dir / "secret_key")
+    return settings.secret_key or _kept(_key_file(settings))
+
+
+def has_secret_key(settings: Settings) -> bool:
+    """Tell whether the key that signs tokens is there already; writes nothing."""
+    return settings.secret_key is not None or _key_file(settings).exists()
 
 
 def bootstrap_token(settings: Settings) -> str | None:
@@ -22,6 +27,10 @@ def bootstrap_token(settings: Settings) -> str | None:
     if settings.bootstrap_token is not None:
         return settings.bootstrap_token or None
     return _kept(settings.data_dir / "bootstrap_token")
+
+
+def _key_file(settings: Settings) -> Path:
+    return settings.data_dir / "secret_key"
 
 
 def _kept(path: Path) -> str:

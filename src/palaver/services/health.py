@@ -8,6 +8,8 @@ from typing import Final
 import msgspec
 
 from palaver.domain.users import Actor
+from palaver.services.accounts import LAST_ID
+from palaver.services.registrations import ADMINISTRATOR
 from palaver.storage.database import Database
 
 PATIENCE_SECONDS: Final = 5.0
@@ -22,6 +24,13 @@ class DatabaseHealth(msgspec.Struct, frozen=True):
     ok: bool
     dialect: str
     latency_ms: float
+
+
+class Installation(msgspec.Struct, frozen=True):
+    """How far setting up has come."""
+
+    has_accounts: bool
+    has_administrator: bool  # or had one: from then on no token makes one
 
 
 class HealthService:
@@ -42,3 +51,12 @@ class HealthService:
             ok = False
         latency_ms = round((time.perf_counter() - begun) * 1000, 3)
         return DatabaseHealth(ok=ok, dialect=self.db.engine.value, latency_ms=latency_ms)
+
+    async def installation(self, actor: Actor) -> Installation:
+        """Say how far setting up has come. For administrators and commands; needs no secrets."""
+        actor.require_admin()
+        async with self.db.read() as tx:
+            return Installation(
+                has_accounts=bool(await tx.users.list(before=LAST_ID, limit=1)),
+                has_administrator=await tx.facts.find(ADMINISTRATOR) is not None,
+            )
