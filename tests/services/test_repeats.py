@@ -17,7 +17,7 @@ ANY = Choice()
 
 def keyed(actor: Actor) -> Actor:
     """Return the actor of a request that has a key, in all its attempts."""
-    return replace(actor, request=new_uuid())
+    return replace(actor, repeat_key=new_uuid())
 
 
 async def test_a_conversation_is_made_once(talk: Talk) -> None:
@@ -74,6 +74,16 @@ async def test_a_retry_makes_one_sibling(talk: Talk) -> None:
     assert (await talk.generations.wait(talk.owner, again.uuid)).text == "Second."
 
 
+async def test_what_a_request_makes_bears_the_same_ids_in_all_its_repeats(talk: Talk) -> None:
+    request = keyed(talk.owner)
+    things = [("conversation", 0), ("message", 0), ("message", 1), ("message", 2)]
+    made = [request.uuid_for(*thing) for thing in things]
+    assert [request.uuid_for(*thing) for thing in things] == made
+    other = keyed(talk.owner)
+    bare = [talk.owner.uuid_for(*things[0]) for _ in range(2)]
+    assert len({*made, *(other.uuid_for(*thing) for thing in things), *bare}) == 10
+
+
 async def test_all_attempts_of_one_request_have_one_name(talk: Talk) -> None:
     clock = StillClock()
     keys = IdempotencyService(talk.db, clock=clock)
@@ -86,14 +96,14 @@ async def test_all_attempts_of_one_request_have_one_name(talk: Talk) -> None:
     first = await begin()
     clock.move(seconds=61)  # it died with its process
     second = await begin()
-    assert second.request == first.request
+    assert second.repeat_key == first.repeat_key
     clock.move(seconds=1)
     await keys.leave(talk.owner, second)  # it broke, and may have done something
     third = await begin()
-    assert third.request == first.request
+    assert third.repeat_key == first.repeat_key
     clock.move(seconds=1)
     await keys.free(talk.owner, third)  # it was refused for now, and told so
     fourth = await begin()
-    assert fourth.request != first.request
+    assert fourth.repeat_key != first.repeat_key
     clock.move(seconds=61)
-    assert (await begin("other")).request != fourth.request
+    assert (await begin("other")).repeat_key != fourth.repeat_key

@@ -31,7 +31,7 @@ class Actor(msgspec.Struct, frozen=True):
     role: Role = Role.USER
     session_id: int | None = None
     client: Client = Client()
-    request: str | None = None  # names the request whatever its repeats, when it has a key
+    repeat_key: str | None = None  # the same in all repeats of one request, None if it has no key
 
     @classmethod
     def anonymous(cls, client: Client) -> "Actor":
@@ -48,12 +48,15 @@ class Actor(msgspec.Struct, frozen=True):
             raise DomainError("Sign in first.", kind=ErrorKind.UNAUTHENTICATED)
         return self.user_id
 
-    def new_uuid(self) -> str:
-        """Return the uuid of what this request makes.
+    def uuid_for(self, noun: str, number: int = 0) -> str:
+        """Return the uuid of what this request makes: of its `number`-th thing of a kind.
 
-        Whoever repeats a request that has a key gets the same, and so finds what was made before.
+        With a repeat key it is the same in all repeats, so that each finds what was made before;
+        without one it is a new one at every call.
         """
-        return new_uuid() if self.request is None else uuid_of(self.request)
+        if self.repeat_key is None:
+            return new_uuid()
+        return uuid_of(f"{self.repeat_key}/{noun}/{number}")
 
     def require_admin(self) -> None:
         """Raise `DomainError` (`ADMIN_REQUIRED`) unless this caller administers the server."""

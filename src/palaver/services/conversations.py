@@ -14,7 +14,6 @@ from palaver.domain.errors import Fault, InvalidInput, NotFound
 from palaver.domain.search import SearchKind
 from palaver.domain.users import Actor
 from palaver.kit.clock import Clock, system_clock
-from palaver.kit.ids import new_uuid
 from palaver.kit.text import fold
 from palaver.services.driver import Driver
 from palaver.storage.database import Database
@@ -199,7 +198,7 @@ async def create_conversation(
 
     Raises `NotFound` where it was made by an earlier attempt, and deleted since.
     """
-    uuid = actor.new_uuid()
+    uuid = actor.uuid_for("conversation")
     conversation = await tx.conversations.create(
         uuid=uuid,
         owner_id=actor.owner_id,
@@ -220,9 +219,9 @@ async def create_conversation(
 
 async def find_made(tx: Tx, actor: Actor) -> Message | None:
     """Return the message that an earlier attempt of this request has stored."""
-    if actor.request is None:
+    if actor.repeat_key is None:
         return None
-    return await tx.messages.find(actor.new_uuid(), owner_id=actor.owner_id)
+    return await tx.messages.find(actor.uuid_for("message"), owner_id=actor.owner_id)
 
 
 async def append_messages(
@@ -235,13 +234,13 @@ async def append_messages(
 ) -> Sequence[Message]:
     """Hang messages below the active leaf, one below the other, and make the last the leaf.
 
-    The last one is what the request makes: see `find_made`.
+    The last one is the request's message number 0: see `find_made`.
     """
     messages: list[Message] = []
     parent_id = conversation.active_message_id
     for number, (role, text) in enumerate(turns, start=1):
         message = await tx.messages.insert(
-            uuid=actor.new_uuid() if number == len(turns) else new_uuid(),
+            uuid=actor.uuid_for("message", len(turns) - number),
             conversation_id=conversation.id,
             owner_id=conversation.owner_id,
             parent_id=parent_id,

@@ -312,7 +312,7 @@ class GenerationService:
         at = self.clock()
         await tx.messages.leave_branch(conversation.id, after_id=question.id - 1)
         sibling = await tx.messages.insert(
-            uuid=actor.new_uuid(),
+            uuid=actor.uuid_for("message"),
             conversation_id=conversation.id,
             owner_id=conversation.owner_id,
             parent_id=question.parent_id,

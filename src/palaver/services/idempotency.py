@@ -27,7 +27,7 @@ class Fresh(msgspec.Struct, frozen=True):
     """The key is this request's: it ends with one of `finish`, `attach`, `free`, `leave`."""
 
     place: KeyPlace
-    request: str  # for `Actor.request`: the same in all attempts of one request
+    repeat_key: str  # for `Actor.repeat_key`: the same in all attempts of one request
 
 
 class Stored(msgspec.Struct, frozen=True):
@@ -82,7 +82,7 @@ class IdempotencyService:
         attempt, began_at = taken
         place = KeyPlace(owner_id, route, key, attempt)
         self._under_way[place] = at
-        return Fresh(place, request=f"{owner_id}/{began_at}/{route}/{key}")
+        return Fresh(place, repeat_key=f"{owner_id}/{began_at}/{route}/{key}")
 
     async def finish(
         self, actor: Actor, fresh: Fresh, *, status: int, headers: Headers, body: str

@@ -45,7 +45,7 @@ async def once(
         call.resumes = begun.generation_uuid
         return await run()
     # An attempt that died may have done everything but answer: what it made is found by its id.
-    call.actor = msgspec.structs.replace(call.actor, request=begun.request)
+    call.actor = msgspec.structs.replace(call.actor, repeat_key=begun.repeat_key)
     try:
         response = await run()
     except Exception:
