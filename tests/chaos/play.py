@@ -39,7 +39,9 @@ class Plan:
     people: int = 24
     processes: int = 1
     pause_seconds: float = 0.8  # between a start and the next kill, on average
-    insists_seconds: float = 90  # how long who got no answer repeats a request with a key
+    # How long who got no answer repeats a request with a key: each attempt that is killed blocks it for
+    # a minute.
+    insists_seconds: float = 240
     end_seconds: float = 60  # after the last kill, until every run has ended
     seed: int = 0
     control: str | None = None
@@ -283,7 +285,7 @@ class Play:
     async def _end(self, lives: list["asyncio.Future[None]"]) -> Evidence:
         """Let everybody finish, replay everything, and judge it all once more."""
         self.street.is_ending = True
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(300):
             await asyncio.gather(*lives)
         if await self._is_quiet():
             await self._replay()
