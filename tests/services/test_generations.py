@@ -184,7 +184,7 @@ async def test_a_failure_before_the_first_word_costs_nothing_and_leaves_no_messa
     conversation = await asked(talk)
     generation = await talk.generations.answer(talk.owner, conversation, ANY)
     events = await read(talk, generation.uuid)
-    assert events == [Failed("PROVIDER_UNREACHABLE", "gone")]
+    assert events == [Failed(ErrorKind.PROVIDER_UNREACHABLE, "gone")]
     assert await shown(talk, conversation) == [("user", "Hello?")]
     async with talk.db.read() as tx:
         assert await tx.usage.list(owner_id=talk.owner.owner_id) == []

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from palaver.domain.errors import ErrorKind
 from palaver.domain.events import EventKind, Failed, Segment, TextDelta
 from palaver.domain.generations import Options, Recipe
 from palaver.domain.log import Claimed, Refused
@@ -187,7 +188,7 @@ async def test_text_that_the_database_refuses_fails_its_run_alone(house: House) 
             await asyncio.sleep(30)
     with pytest.raises(Refused):
         bad.feed(TextDelta("more"))
-    segments = await bad.seal(Failed("PROVIDER_FAILED", "unstorable"))
+    segments = await bad.seal(Failed(ErrorKind.PROVIDER_FAILED, "unstorable"))
     assert [(piece.start, piece.kind) for piece in segments] == [(5, EventKind.FAILED)]
     assert await house.finish(good)
     assert text(await runs.logged(1)) == "good on"

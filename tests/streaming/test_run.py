@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 
+from palaver.domain.errors import ErrorKind
 from palaver.domain.events import Canceled, EventKind, Failed, ReasoningDelta, Status, TextDelta
 from palaver.domain.log import Claimed, Refused
 from palaver.streaming.run import (
@@ -272,7 +273,7 @@ async def test_text_that_cannot_be_stored_fails_its_run_alone(runs: Runs, log: M
         culprit.feed(TextDelta("more"))
     await until(lambda: all(run.channel.until for run in live if run is not culprit))
 
-    segments = await culprit.seal(Failed("PROVIDER_FAILED", "unstorable"))
+    segments = await culprit.seal(Failed(ErrorKind.PROVIDER_FAILED, "unstorable"))
     assert [piece.start for piece in segments] == [0]
     log.append(5, segments)
     culprit.publish(segments)
@@ -294,7 +295,7 @@ async def test_a_refusal_during_the_seal_is_told_once(runs: Runs, log: MemoryLog
     log.gate.set()
     with pytest.raises(Refused):
         await sealing
-    segments = await run.seal(Failed("PROVIDER_FAILED", "unstorable"))
+    segments = await run.seal(Failed(ErrorKind.PROVIDER_FAILED, "unstorable"))
     assert [piece.start for piece in segments] == [5]
     assert run.text == "good "
 
@@ -309,7 +310,7 @@ async def test_what_the_finishing_transaction_refused_can_be_dropped(
     say(run, "\0")
     await run.seal(DONE)
     run.discard()
-    segments = await run.seal(Failed("PROVIDER_FAILED", "unstorable"))
+    segments = await run.seal(Failed(ErrorKind.PROVIDER_FAILED, "unstorable"))
     assert [(piece.start, piece.kind) for piece in segments] == [(4, EventKind.FAILED)]
 
 

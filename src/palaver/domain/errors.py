@@ -10,61 +10,65 @@ from collections.abc import Iterable
 import msgspec
 
 
-class ErrorKind(enum.Enum):
-    """Every expected failure that a caller can meet."""
+class ErrorKind(enum.StrEnum):
+    """Every expected failure that a caller can meet.
+
+    The values stand in the logs of runs: they are frozen. The names are free; a contract that has
+    them on its wire says so with its own tests.
+    """
 
     # Who is asking?
-    UNAUTHENTICATED = enum.auto()  # no credential, or one that was never issued
-    SESSION_EXPIRED = enum.auto()  # a credential of ours that has ended
-    INVALID_TOKEN = enum.auto()  # a bearer that is no live access token
-    INVALID_REFRESH_TOKEN = enum.auto()  # a refresh token that is not, or no longer, one
-    USER_INACTIVE = enum.auto()
-    INVALID_CREDENTIALS = enum.auto()
-    LOGIN_THROTTLED = enum.auto()
+    UNAUTHENTICATED = "unauthenticated"  # no credential, or one that was never issued
+    SESSION_EXPIRED = "session_expired"  # a credential of ours that has ended
+    INVALID_TOKEN = "invalid_token"  # noqa: S105  # a bearer that is no live access token
+    INVALID_REFRESH_TOKEN = "invalid_refresh_token"  # noqa: S105  # one that never was, or no longer is
+    USER_INACTIVE = "user_inactive"
+    INVALID_CREDENTIALS = "invalid_credentials"
+    LOGIN_THROTTLED = "login_throttled"
 
     # May they?
-    CSRF_INVALID = enum.auto()
-    FORBIDDEN = enum.auto()
-    ADMIN_REQUIRED = enum.auto()
-    SCOPE_REQUIRED = enum.auto()
-    BOOTSTRAP_DISABLED = enum.auto()
-    INVALID_BOOTSTRAP_TOKEN = enum.auto()
-    REGISTRATION_CLOSED = enum.auto()
-    INVALID_INVITE = enum.auto()
+    CSRF_INVALID = "csrf_invalid"
+    FORBIDDEN = "forbidden"
+    ADMIN_REQUIRED = "admin_required"
+    SCOPE_REQUIRED = "scope_required"
+    BOOTSTRAP_DISABLED = "bootstrap_disabled"
+    INVALID_BOOTSTRAP_TOKEN = "invalid_bootstrap_token"  # noqa: S105
+    REGISTRATION_CLOSED = "registration_closed"
+    INVALID_INVITE = "invalid_invite"
 
     # Is it there?
-    NOT_FOUND = enum.auto()
-    METHOD_NOT_ALLOWED = enum.auto()
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
 
     # Can it be understood?
-    INVALID_INPUT = enum.auto()
-    PAYLOAD_TOO_LARGE = enum.auto()
-    UNSUPPORTED_MEDIA_TYPE = enum.auto()
-    PROVIDER_NOT_FOUND = enum.auto()
-    MODEL_NOT_FOUND = enum.auto()
-    NO_USER_MESSAGE = enum.auto()
-    ALREADY_REVOKED = enum.auto()
+    INVALID_INPUT = "invalid_input"
+    PAYLOAD_TOO_LARGE = "payload_too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    PROVIDER_NOT_FOUND = "provider_not_found"
+    MODEL_NOT_FOUND = "model_not_found"
+    NO_USER_MESSAGE = "no_user_message"
+    ALREADY_REVOKED = "already_revoked"
 
     # Does it clash?
-    USERNAME_TAKEN = enum.auto()
-    EMAIL_TAKEN = enum.auto()
-    CONFLICT = enum.auto()
-    IDEMPOTENCY_MISMATCH = enum.auto()  # the key was used with another body
+    USERNAME_TAKEN = "username_taken"
+    EMAIL_TAKEN = "email_taken"
+    CONFLICT = "conflict"
+    IDEMPOTENCY_MISMATCH = "idempotency_mismatch"  # the key was used with another body
 
     # Is there room?
-    QUOTA_EXCEEDED = enum.auto()
-    RATE_LIMITED = enum.auto()
-    BUSY = enum.auto()  # the database is held by somebody else; the same call may go through
+    QUOTA_EXCEEDED = "quota_exceeded"
+    RATE_LIMITED = "rate_limited"
+    BUSY = "busy"  # the database is held by somebody else; the same call may go through
 
     # The other side
-    PROVIDER_UNREACHABLE = enum.auto()
-    PROVIDER_TIMEOUT = enum.auto()
-    PROVIDER_OVERLOADED = enum.auto()
-    PROVIDER_FAILED = enum.auto()
-    INTERRUPTED = enum.auto()  # the worker died in the middle of an answer
+    PROVIDER_UNREACHABLE = "provider_unreachable"
+    PROVIDER_TIMEOUT = "provider_timeout"
+    PROVIDER_OVERLOADED = "provider_overloaded"
+    PROVIDER_FAILED = "provider_failed"
+    INTERRUPTED = "interrupted"  # the worker died in the middle of an answer
 
     # Us
-    INTERNAL = enum.auto()
+    INTERNAL = "internal"
 
 
 class DomainError(Exception):

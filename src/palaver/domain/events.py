@@ -7,7 +7,7 @@ has seen up to N is owed exactly what lies beyond N.
 
 import enum
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 import msgspec
 
@@ -115,13 +115,16 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
 class Failed(msgspec.Struct, frozen=True, gc=False):
     """The provider, or we, could not go on."""
 
-    error: str  # the name of an `ErrorKind`
+    error: str  # the value of an `ErrorKind`
     message: str
 
     @property
     def kind(self) -> ErrorKind:
-        """Return the kind of failure."""
-        return ErrorKind[self.error]
+        """Return the kind of failure; one that we do not know is ours."""
+        try:
+            return ErrorKind(self.error)
+        except ValueError:
+            return ErrorKind.INTERNAL
 
 
 class Canceled(msgspec.Struct, frozen=True, gc=False):
@@ -129,7 +132,10 @@ class Canceled(msgspec.Struct, frozen=True, gc=False):
 
 
 class Interrupted(msgspec.Struct, frozen=True, gc=False):
-    """The worker died, and nobody could go on from there."""
+    """The worker died, and nobody could go on from there: a failure without a cause."""
+
+    kind: ClassVar[ErrorKind] = ErrorKind.INTERRUPTED
+    message: ClassVar[str] = "The server stopped in the middle of this answer."
 
 
 Ending: TypeAlias = Finished | Failed | Canceled | Interrupted

@@ -227,7 +227,7 @@ class Driver:
             raise
         except Exception:
             log.exception("generation %s: the provider adapter failed", live.generation.uuid)
-            return Failed(ErrorKind.INTERNAL.name, "An unexpected error occurred.")
+            return Failed(ErrorKind.INTERNAL, "An unexpected error occurred.")
 
     async def _conclude(self, live: Live, ending: Ending, reported: UsageReported | None) -> None:
         """Make the end true in the database, then show it."""
@@ -274,15 +274,15 @@ async def _pumped(live: Live, events: AsyncIterator[CompletionEvent]) -> Ending:
                 return Finished(FinishReason.LENGTH)
             if run.is_crowded:
                 await run.room()
-    return Failed(ErrorKind.PROVIDER_FAILED.name, "The answer was cut off.")
+    return Failed(ErrorKind.PROVIDER_FAILED, "The answer was cut off.")
 
 
 UNSTORABLE: Final = Failed(
-    ErrorKind.PROVIDER_FAILED.name, "The provider sent text that cannot be stored."
+    ErrorKind.PROVIDER_FAILED, "The provider sent text that cannot be stored."
 )
 
 
-GIVEN_UP: Final = Failed(ErrorKind.INTERNAL.name, "This answer could not be finished.")
+GIVEN_UP: Final = Failed(ErrorKind.INTERNAL, "This answer could not be finished.")
 
 
 async def request_cancels(tx: Tx, conversation_id: int, *, at: int) -> list[int]:
@@ -294,4 +294,4 @@ async def request_cancels(tx: Tx, conversation_id: int, *, at: int) -> list[int]
 
 
 def _failed(error: DomainError) -> Failed:
-    return Failed(error.kind.name, error.message)
+    return Failed(error.kind, error.message)

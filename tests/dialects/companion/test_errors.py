@@ -96,11 +96,11 @@ def test_an_end_with_text_is_done(ending: Ending) -> None:
 @pytest.mark.parametrize(
     ("ending", "code"),
     [
-        (Failed("PROVIDER_FAILED", "No."), "provider_error"),
-        (Failed("PROVIDER_UNREACHABLE", "No."), "provider_error"),
-        (Failed("PROVIDER_TIMEOUT", "No."), "provider_timeout"),
-        (Failed("PROVIDER_OVERLOADED", "No."), "unavailable"),
-        (Failed("INTERNAL", "No."), "internal_error"),
+        (Failed(ErrorKind.PROVIDER_FAILED, "No."), "provider_error"),
+        (Failed(ErrorKind.PROVIDER_UNREACHABLE, "No."), "provider_error"),
+        (Failed(ErrorKind.PROVIDER_TIMEOUT, "No."), "provider_timeout"),
+        (Failed(ErrorKind.PROVIDER_OVERLOADED, "No."), "unavailable"),
+        (Failed(ErrorKind.INTERNAL, "No."), "internal_error"),
         (Interrupted(), "unavailable"),
     ],
 )

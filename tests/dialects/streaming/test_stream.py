@@ -70,7 +70,7 @@ def written(id: int, name: str, rest: str) -> str:
         ),
         (Canceled(), written(11, "done", ',"status":"canceled"')),
         (
-            Failed("PROVIDER_TIMEOUT", "Too slow."),
+            Failed(ErrorKind.PROVIDER_TIMEOUT, "Too slow."),
             written(10, "error", ',"code":"PROVIDER_TIMEOUT","message":"Too slow."')
             + written(11, "done", ',"status":"error"'),
         ),
@@ -92,7 +92,7 @@ def test_an_event_is_written_so(event: Event, expected: str) -> None:
 
 @pytest.mark.parametrize("kind", list(ErrorKind))
 def test_a_failure_of_any_kind_has_a_code(kind: ErrorKind) -> None:
-    encoded = frames().encode([segment(Failed(kind.name, "No."))]).decode()
+    encoded = frames().encode([segment(Failed(kind, "No."))]).decode()
     assert '"code":"' in encoded
     assert encoded.count("event: ") == 2
 
