@@ -200,18 +200,15 @@ class GenerationService:
         the run's own failure, `INTERRUPTED` when a worker died over it.
         """
         follower = await self.follow(actor, uuid)
-        ending: Event | None = None
+        ending: Event = Interrupted()  # what a stream without an end of its own comes to
         try:
             while segments := await follower.next():
                 if segments[-1].kind in FINAL:
                     ending = unpack(segments[-1])
         finally:
             follower.close()
-        if isinstance(ending, Failed):
+        if isinstance(ending, Failed | Interrupted):
             raise ProviderError(ending.message, kind=ending.kind)
-        if ending is None or isinstance(ending, Interrupted):
-            message = "The server stopped in the middle of this answer."
-            raise ProviderError(message, kind=ErrorKind.INTERRUPTED)
         async with self.db.read(snapshot=True) as tx:
             generation = await _get(tx, actor, uuid)
             answer = await tx.messages.get(generation.answer_id)

@@ -24,7 +24,6 @@ from palaver.kit.sse import frame
 
 _encode: Final = msgspec.json.Encoder().encode
 _HEARTBEAT: Final = b": \n\n"
-_INTERRUPTED: Final = "The server stopped in the middle of this answer."
 _CODES: Final = {
     ErrorKind.PROVIDER_TIMEOUT: "provider_timeout",
     ErrorKind.PROVIDER_OVERLOADED: "unavailable",
@@ -64,20 +63,15 @@ class ChatFrames:
             case Finished() | Canceled():
                 text = "".join(self._texts)
                 return _event(wire.Done(text, self._message_id, self._conversation_id))
-            case Failed(_, message):
-                return _failure(event.kind, message)
-            case Interrupted():
-                return _failure(ErrorKind.INTERRUPTED, _INTERRUPTED)
+            case Failed() | Interrupted():
+                code = _CODES.get(event.kind, "provider_error")
+                return _event(wire.Failure(code, event.message))
             case _:
                 assert_never(event)
 
 
 def _content(segment: Segment) -> bytes:
     return b'data: {"type":"content","text":%b}\n\n' % _encode(segment.body)
-
-
-def _failure(kind: ErrorKind, message: str) -> bytes:
-    return _event(wire.Failure(_CODES.get(kind, "provider_error"), message))
 
 
 def _event(data: msgspec.Struct) -> bytes:

@@ -11,7 +11,6 @@ import msgspec
 
 from palaver.dialects.streaming import wire
 from palaver.dialects.streaming.errors import meaning
-from palaver.domain.errors import ErrorKind
 from palaver.domain.events import (
     Canceled,
     EventKind,
@@ -29,7 +28,6 @@ from palaver.domain.generations import Generation
 from palaver.kit.sse import frame
 
 _encode: Final = msgspec.json.Encoder().encode
-_INTERRUPTED: Final = "The server stopped in the middle of this answer."
 
 
 class StreamFrames:
@@ -77,16 +75,14 @@ class StreamFrames:
                 return self._event("done", until, wire.Done(self._uuid, "ok", self._answer_id))
             case Canceled():
                 return self._event("done", until, wire.Done(self._uuid, "canceled"))
-            case Failed(_, message):
-                return self._failure(segment, event.kind, message)
-            case Interrupted():
-                return self._failure(segment, ErrorKind.INTERRUPTED, _INTERRUPTED)
+            case Failed() | Interrupted():
+                return self._failure(segment, event)
             case _:
                 assert_never(event)
 
-    def _failure(self, segment: Segment, kind: ErrorKind, message: str) -> bytes:
-        _, code = meaning(kind)
-        error = wire.StreamError(self._uuid, code, message)
+    def _failure(self, segment: Segment, event: Failed | Interrupted) -> bytes:
+        _, code = meaning(event.kind)
+        error = wire.StreamError(self._uuid, code, event.message)
         return self._event("error", segment.start, error) + self._event(
             "done", segment.until, wire.Done(self._uuid, "error")
         )
