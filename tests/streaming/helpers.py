@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from palaver.domain.events import EventKind, Finished, FinishReason, Segment, TextDelta
-from palaver.streaming.followers import Stream
+from palaver.domain.streams import Stream
 from palaver.streaming.run import Run
 from palaver.streaming.runs import Runs
 from tests.fakes.logs import MemoryLog

@@ -18,6 +18,7 @@ from palaver.domain.errors import (
 from palaver.domain.events import FINAL, Event, Failed, Interrupted, unpack
 from palaver.domain.generations import Generation, GenerationState, Options, Recipe
 from palaver.domain.search import SearchKind
+from palaver.domain.streams import Stream
 from palaver.domain.usage import Reservation
 from palaver.domain.users import Actor
 from palaver.kit.clock import Clock, system_clock
@@ -37,7 +38,6 @@ from palaver.services.settlement import replayed
 from palaver.storage.database import Database
 from palaver.storage.tx import Tx
 from palaver.streaming.followers import Replay
-from palaver.streaming.followers import Stream as Stream  # the face that readers see
 from palaver.streaming.segments import BeyondTheEnd
 
 MAX_ANSWER_TOKENS: Final = 8192

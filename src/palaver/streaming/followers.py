@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Final, Protocol, Self
+from typing import Final
 
 from palaver.domain.events import Segment
 from palaver.domain.log import GenerationLog
@@ -14,25 +14,6 @@ log = logging.getLogger(__name__)
 
 ROWS_MAX: Final = 256
 """Most rows of the log that a follower reads at once."""
-
-
-class Stream(Protocol):
-    """What a reader reads, live or replayed."""
-
-    at: int  # the number up to which it has read
-
-    async def next(
-        self, *, silence_seconds: float | None = None, silent_since: float | None = None
-    ) -> list[Segment] | None:
-        """Return what lies beyond `at`; [] at the end, None after so much silence.
-
-        Silence begins with the call, or at `silent_since` (the loop's time) for a reader that
-        hears nothing of what came meanwhile. Never raises, and may be cancelled at any moment:
-        nothing is lost, one can call it again.
-        """
-
-    def close(self) -> None:
-        """Leave. Harmless when repeated."""
 
 
 class Follower:
@@ -120,15 +101,6 @@ class Follower:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(True)
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> list[Segment]:
-        segments = await self.next()
-        if not segments:
-            raise StopAsyncIteration
-        return segments
-
 
 class Replay:
     """Reads a run that has ended, from its stored segments."""
@@ -159,12 +131,3 @@ class Replay:
     def close(self) -> None:
         """Leave."""
         self._segments = []
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> list[Segment]:
-        segments = await self.next()
-        if not segments:
-            raise StopAsyncIteration
-        return segments

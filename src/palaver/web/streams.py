@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from palaver.domain.events import Segment
-from palaver.services.generations import Stream
+from palaver.domain.streams import Stream
 
 HEARTBEAT_SECONDS: Final = 15.0
 """After so much silence a contract's heartbeat is sent: proxies close what says nothing."""
