@@ -13,6 +13,8 @@ from palaver.storage.database import Database
 from palaver.storage.statements import Statement
 from tests.fakes.clock import StillClock
 
+KINDS = ("greet", "later", "a", "b", "c", "work", "sweep")
+
 
 @pytest.fixture
 def clock() -> StillClock:
@@ -25,7 +27,7 @@ def jobs(db: Database, clock: StillClock) -> JobService:
 
 
 async def claim(jobs: JobService, limit: int = 10) -> list[Job]:
-    return await jobs.claim(SYSTEM, limit=limit)
+    return await jobs.claim(SYSTEM, KINDS, limit=limit)
 
 
 async def test_a_job_is_claimed_once_and_gone_when_done(jobs):
@@ -127,4 +129,14 @@ async def test_many_workers_share_the_jobs(jobs, db):
 
 async def test_jobs_are_not_for_everybody(jobs):
     with pytest.raises(DomainError):
-        await jobs.claim(Actor(user_id=1), limit=1)
+        await jobs.claim(Actor(user_id=1), KINDS, limit=1)
+
+
+async def test_who_claims_says_what_it_can_do(jobs, clock):
+    await jobs.enqueue(SYSTEM, "work", {})
+    await jobs.enqueue(SYSTEM, "of a newer version", {})
+    assert await jobs.claim(SYSTEM, [], limit=9) == []
+    assert await jobs.claim(SYSTEM, ["newer", 'it\'s "x"'], limit=9) == []
+    assert [job.kind for job in await jobs.claim(SYSTEM, {"work", "sweep"}, limit=9)] == ["work"]
+    (newer,) = await jobs.claim(SYSTEM, ["of a newer version"], limit=9)
+    assert newer.attempt == 1

@@ -123,8 +123,7 @@ async def test_the_content_of_a_deleted_conversation_goes_and_the_ledger_stays(
         await tx.usage.append(entry)
     await conversations.delete(owner, gone.id)
     jobs = JobService(db, clock=clock)
-    (job,) = await jobs.claim(SYSTEM, limit=5)
-    assert job.kind == PURGE_JOB
+    (job,) = await jobs.claim(SYSTEM, [PURGE_JOB], limit=5)
     await purge_conversation(purge)(job)
     await jobs.finish(SYSTEM, job)
 

@@ -22,7 +22,10 @@ _MARGIN_SECONDS: Final = 5  # so that an attempt has ended before its lease has
 
 
 class JobWorker:
-    """Runs jobs by their kind, from `start` to `close`."""
+    """Runs jobs by their kind, from `start` to `close`.
+
+    Jobs of a kind without a handler wait for a worker that has one: of a newer version, say.
+    """
 
     def __init__(
         self, jobs: JobService, handlers: Mapping[str, Handler], *, slots: int = SLOTS
@@ -68,7 +71,7 @@ class JobWorker:
         room = self._slots - len(self._running)
         if room < 1:
             return
-        for job in await self._jobs.claim(SYSTEM, limit=room):
+        for job in await self._jobs.claim(SYSTEM, self._handlers.keys(), limit=room):
             self._running[job.id] = job
             _ = self._tasks.start(self._run(job), name=f"job {job.kind} {job.id}")
 

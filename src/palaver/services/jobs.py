@@ -1,5 +1,6 @@
 """Jobs as a worker sees them: leased, then done or put back."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from palaver.domain.jobs import Job
@@ -34,16 +35,17 @@ class JobService:
         async with self.db.transaction() as tx:
             await tx.jobs.enqueue(kind, payload, dedupe_key=dedupe_key, run_at=run_at)
 
-    async def claim(self, actor: Actor, *, limit: int) -> list[Job]:
-        """Lease up to `limit` jobs that are due, for `LEASE_SECONDS`."""
+    async def claim(self, actor: Actor, kinds: Collection[str], *, limit: int) -> list[Job]:
+        """Lease up to `limit` jobs of these kinds that are due, for `LEASE_SECONDS`."""
         actor.require_admin()
         at = self.clock()
         async with self.db.read() as tx:
             # Most of the time nothing is due, and a look costs less than a transaction.
-            if not await tx.jobs.is_due(at=at):
+            if not await tx.jobs.is_due(kinds, at=at):
                 return []
         async with self.db.transaction() as tx:
-            return await tx.jobs.claim(at=at, until=at + LEASE_SECONDS * SECOND, limit=limit)
+            until = at + LEASE_SECONDS * SECOND
+            return await tx.jobs.claim(kinds, at=at, until=until, limit=limit)
 
     async def finish(self, actor: Actor, job: Job) -> None:
         """Forget a job that is done."""

@@ -4,6 +4,7 @@ A job whose `run_at` has come is due. A lease moves `run_at` to its own end, so 
 worker is due again by itself; the attempt is the fence against the one who comes back.
 """
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +14,8 @@ from palaver.storage.connection import Connection
 from palaver.storage.statements import Statement
 
 _COLUMNS: Final = "id, kind, payload, run_at, attempt"
+_KINDS_SQLITE: Final = "(select value from json_each(:kinds))"
+_KINDS_POSTGRESQL: Final = "(select json_array_elements_text(cast(:kinds as json)))"
 
 _decode: Final = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -25,20 +28,32 @@ def _id(id: int) -> int:
     return id
 
 
+def _listed(kinds: Collection[str]) -> str:
+    return msgspec.json.encode(list(kinds)).decode()
+
+
 _ENQUEUE: Final[Statement[None]] = Statement(
     """insert into jobs (kind, payload, dedupe_key, run_at)
     values (:kind, :payload, :dedupe_key, :run_at)
     on conflict (dedupe_key) do update set run_at = excluded.run_at
     where excluded.run_at < jobs.run_at"""
 )
-_IS_DUE: Final = Statement("select id from jobs where run_at <= :at limit 1", _id)
+_IS_DUE_SQL: Final = "select id from jobs where run_at <= :at and kind in {kinds} limit 1"
+_IS_DUE: Final = Statement(
+    row=_id,
+    sqlite=_IS_DUE_SQL.replace("{kinds}", _KINDS_SQLITE),
+    postgresql=_IS_DUE_SQL.replace("{kinds}", _KINDS_POSTGRESQL),
+)
 # A leased job gives its key up: what is enqueued from now on may be what it no longer sees.
-_CLAIM: Final = Statement(
-    f"""update jobs set run_at = :until, attempt = attempt + 1, dedupe_key = null
+_CLAIM_SQL: Final = f"""update jobs set run_at = :until, attempt = attempt + 1, dedupe_key = null
     where id in (
-        select id from jobs where run_at <= :at order by run_at, id limit :limit {{skip_locked}})
-    returning {_COLUMNS}""",
-    _job,
+        select id from jobs where run_at <= :at and kind in {{kinds}}
+        order by run_at, id limit :limit {{skip_locked}})
+    returning {_COLUMNS}"""
+_CLAIM: Final = Statement(
+    row=_job,
+    sqlite=_CLAIM_SQL.replace("{kinds}", _KINDS_SQLITE),
+    postgresql=_CLAIM_SQL.replace("{kinds}", _KINDS_POSTGRESQL),
 )
 _FINISH: Final = Statement(
     "delete from jobs where id = :id and attempt = :attempt returning id", _id
@@ -73,13 +88,15 @@ class JobStore:
             _ENQUEUE, kind=kind, payload=encoded, dedupe_key=dedupe_key, run_at=run_at
         )
 
-    async def is_due(self, *, at: int) -> bool:
-        """Tell whether there is something to claim."""
-        return await self._connection.one(_IS_DUE, at=at) is not None
+    async def is_due(self, kinds: Collection[str], *, at: int) -> bool:
+        """Tell whether there is something of these kinds to claim."""
+        return await self._connection.one(_IS_DUE, kinds=_listed(kinds), at=at) is not None
 
-    async def claim(self, *, at: int, until: int, limit: int) -> list[Job]:
+    async def claim(self, kinds: Collection[str], *, at: int, until: int, limit: int) -> list[Job]:
         """Lease the jobs that are due, the longest waiting first, each with its next attempt."""
-        return await self._connection.all(_CLAIM, at=at, until=until, limit=limit)
+        return await self._connection.all(
+            _CLAIM, kinds=_listed(kinds), at=at, until=until, limit=limit
+        )
 
     async def finish(self, id: int, *, attempt: int) -> bool:
         """Remove a job that is done; False when another attempt has begun meanwhile."""
