@@ -39,6 +39,7 @@ from palaver.storage.process_lock import sole_process
 from palaver.storage.statements import Engine
 from palaver.streaming.runs import Runs
 from palaver.ui import PAGES
+from palaver.web.answers import HEADERS
 from palaver.web.app import Application
 from palaver.web.server import serve as serve_http
 from palaver.web.settings import WebSettings
@@ -138,7 +139,7 @@ def application(settings: Settings, services: Services) -> ASGIApp:
             allow_credentials=True,
             allow_methods=["*"],
             allow_headers=["*"],
-            expose_headers=["x-request-id", "retry-after"],
+            expose_headers=[*HEADERS, *(name for each in DIALECTS for name in each.headers)],
         )
     return app
 

@@ -8,6 +8,9 @@ from starlette.responses import Response
 
 from palaver.web.call import CSRF_COOKIE, DEVICE_COOKIE, SESSION_COOKIE, Call
 
+HEADERS: Final = ("x-request-id", "retry-after")
+"""What scripts may want to read of any answer, beside its body."""
+
 COOKIE_SECONDS: Final = 400 * 24 * 3600
 """The most that browsers keep. When a session ends is the server's to say: it slides with use."""
 

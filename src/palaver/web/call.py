@@ -1,12 +1,18 @@
 """One request as a handler sees it: who calls, and with which services."""
 
+from typing import Final
+
 from starlette.requests import Request
 
-from palaver.domain.users import Actor, Client, Session
+from palaver.domain.users import Actor, Client
 from palaver.services.services import Services
 from palaver.web.settings import WebSettings
 
-_NOBODY = Actor()
+SESSION_COOKIE: Final = "palaver_session"
+CSRF_COOKIE: Final = "csrftoken"
+DEVICE_COOKIE: Final = "palaver_device"
+
+_NOBODY: Final = Actor()
 
 
 class Call:
@@ -64,10 +70,3 @@ class Call:
     def is_secure(self) -> bool:
         """Tell whether the client reached us by HTTPS."""
         return self.origin.startswith("https:")
-
-
-DEVICE_COOKIE = "palaver_device"
-SESSION_COOKIE = "palaver_session"
-CSRF_COOKIE = "csrftoken"
-
-__all__ = ["CSRF_COOKIE", "DEVICE_COOKIE", "SESSION_COOKIE", "Call", "Session"]

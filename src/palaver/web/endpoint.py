@@ -66,4 +66,5 @@ class Dialect:
     error_shapes: dict[int, Any] = field(default_factory=dict)  # status → struct, for OpenAPI
     strays: tuple[str, ...] = ()  # prefixes whose unmatched paths this contract answers
     signs_in_by: str = "bearer"  # or "cookie": what its document tells clients to send
+    headers: tuple[str, ...] = ()  # of its own that front ends on other origins may read
     description: str = ""

@@ -65,6 +65,8 @@ async def test_front_ends_on_other_origins_get_cookies_that_cross_sites(
         assert all("Secure" in cookie for cookie in answer.set_cookies)
         assert answer.headers["access-control-allow-origin"] == origin
         assert answer.headers["access-control-allow-credentials"] == "true"
+        exposed = answer.headers["access-control-expose-headers"].split(", ")
+        assert exposed[:2] == ["x-request-id", "retry-after"]
         browser.keep("palaver_session", session_of(answer))
         token = {"Origin": origin, "X-CSRF-Token": answer.json["csrf_token"]}
         assert (await browser.post("/conversations", {}, headers=token)).status == 200
