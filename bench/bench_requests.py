@@ -20,6 +20,7 @@ from bench.stage import Server, User, free_port, palaver, postgresql, register, 
 from palaver.kit.ids import new_uuid
 from palaver.storage.database import Database
 from palaver.storage.opening import open_database
+from palaver.storage.tx import connection_of
 
 ROUNDS = 5
 SECONDS = 2.0
@@ -228,10 +229,10 @@ async def _fill(database: str, owner_id: int, searcher_id: int) -> int:
     await _conversations(db, searcher_id, 1_000)
     newest = Statement("select max(id) from conversations where owner_id = :owner_id", int)
     async with db.transaction() as tx:
-        conversation = await tx.connection.one(newest, owner_id=owner_id)
+        conversation = await connection_of(tx).one(newest, owner_id=owner_id)
         parent = None
         for index in range(200):
-            parent = await tx.connection.one(
+            parent = await connection_of(tx).one(
                 insert,
                 uuid=new_uuid(),
                 conversation_id=conversation,
@@ -244,11 +245,11 @@ async def _fill(database: str, owner_id: int, searcher_id: int) -> int:
                 at=1_700_000_000_000_000 + index * 1_000_003,
             )
     async with db.transaction() as tx:
-        theirs = await tx.connection.one(newest, owner_id=searcher_id)
+        theirs = await connection_of(tx).one(newest, owner_id=searcher_id)
     for _ in range(9):
         async with db.transaction() as tx:
             for _ in range(1_000):
-                id = await tx.connection.one(
+                id = await connection_of(tx).one(
                     insert,
                     uuid=new_uuid(),
                     conversation_id=theirs,
@@ -280,7 +281,7 @@ async def _conversations(db: Database, owner_id: int, count: int) -> None:
     statement: Statement[None] = Statement(_CONVERSATION)
     for begin in range(0, count, 5_000):
         async with db.transaction() as tx:
-            await tx.connection.many(
+            await connection_of(tx).many(
                 statement,
                 [
                     {

@@ -30,7 +30,7 @@ def jobs(db: Database, clock: StillClock) -> JobService:
 async def rows(db: Database) -> list[tuple[str, int, str | None]]:
     every = Statement("select kind, attempt, error from jobs order by id", lambda *row: row)
     async with db.read() as tx:
-        return await tx.connection.all(every)
+        return await tx._connection.all(every)
 
 
 async def until(condition) -> None:

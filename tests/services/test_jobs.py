@@ -124,7 +124,7 @@ async def test_many_workers_share_the_jobs(jobs, db):
     done = await asyncio.gather(*(worker() for _ in range(5)))
     assert sorted(number for some in done for number in some) == list(range(60))
     async with db.read() as tx:
-        assert await tx.connection.one(Statement("select count(*) from jobs", int)) == 0
+        assert await tx._connection.one(Statement("select count(*) from jobs", int)) == 0
 
 
 async def test_jobs_are_not_for_everybody(jobs):

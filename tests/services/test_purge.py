@@ -51,7 +51,7 @@ def purge(db: Database, clock: StillClock) -> PurgeService:
 async def count(db: Database, table: str) -> int:
     async with db.read() as tx:
         statement = Statement(f"select count(*) from {table}", int)  # noqa: S608  # our own names
-        return await tx.connection.one(statement) or 0
+        return await tx._connection.one(statement) or 0
 
 
 async def a_run(db: Database, conversation, question, *, finished_at=None) -> Generation:
@@ -85,7 +85,7 @@ async def a_run(db: Database, conversation, question, *, finished_at=None) -> Ge
                 "update generations set state = 'completed', worker = null, finished_at = :at"
                 " where id = :id"
             )
-            await tx.connection.run(end, id=generation.id, at=finished_at)
+            await tx._connection.run(end, id=generation.id, at=finished_at)
     return generation
 
 
@@ -178,7 +178,7 @@ async def test_a_deleted_message_loses_its_text_and_keeps_its_place(
     await search.fold(SYSTEM)
     delete = Statement("update messages set deleted_at = :at where id = :id")
     async with db.transaction() as tx:
-        await tx.connection.run(delete, id=first.id, at=clock())
+        await tx._connection.run(delete, id=first.id, at=clock())
     assert await purge.deleted_messages(SYSTEM) == 1
     assert await purge.deleted_messages(SYSTEM) == 0
     async with db.read() as tx:

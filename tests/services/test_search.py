@@ -257,7 +257,9 @@ async def test_a_text_of_any_length_can_be_indexed(search, conversations, owner,
 
 
 async def test_the_index_takes_longest_words_and_many_of_them(db):
-    words = ["\U00020000" * 64 + str(number) for number in range(9)] + [f"w{n}" for n in range(29_000)]
+    words = ["\U00020000" * 64 + str(number) for number in range(9)] + [
+        f"w{n}" for n in range(29_000)
+    ]
     async with db.transaction() as tx:
         await tx.search.put([Entry(7, int(SearchKind.MESSAGE), 1, words)])
         await tx.search.remove(SearchKind.MESSAGE, [1])
@@ -280,4 +282,4 @@ async def test_what_is_gone_leaves_nothing_in_the_index(search, conversations, o
     await search.fold(SYSTEM)
     rows = Statement("select count(*) from search_index", int)
     async with db.read() as tx:
-        assert await tx.connection.one(rows) == 0
+        assert await tx._connection.one(rows) == 0

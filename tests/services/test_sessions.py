@@ -39,10 +39,10 @@ async def everything_stored(db):
     }
     found = []
     async with db.read() as tx:
-        for name in await tx.connection.all(Statement(tables[db.engine], str)):
+        for name in await tx._connection.all(Statement(tables[db.engine], str)):
             if not name.startswith("search_index"):
                 rows = Statement(f"select * from {name}", lambda *row: row)  # noqa: S608
-                found += await tx.connection.all(rows)
+                found += await tx._connection.all(rows)
     return repr(found)
 
 

@@ -44,9 +44,9 @@ async def schema_text(db: Database) -> str:
     """Return every table with its indexes, in the order of their names."""
     async with db.read() as tx:
         if db.engine is Engine.SQLITE:
-            return ";\n\n".join(await tx.connection.all(_SQLITE)) + ";\n"
-        tables = await tx.connection.all(_TABLES)
-        indexes = await tx.connection.all(_INDEXES)
+            return ";\n\n".join(await tx._connection.all(_SQLITE)) + ";\n"
+        tables = await tx._connection.all(_TABLES)
+        indexes = await tx._connection.all(_INDEXES)
     parts = []
     for name, columns, constraints in tables:
         body = columns + (f",\n{constraints}" if constraints else "")

@@ -24,33 +24,33 @@ BROKEN: Statement[None] = Statement("insert into facts (name) values (:name)")
 
 async def insert(db: Database, name: str, value: str = "x") -> None:
     async with db.transaction() as tx:
-        await tx.connection.run(INSERT, name=name, value=value)
+        await tx._connection.run(INSERT, name=name, value=value)
 
 
 async def names(db: Database) -> list[str]:
     async with db.read() as tx:
-        return await tx.connection.all(NAMES)
+        return await tx._connection.all(NAMES)
 
 
 async def test_what_a_body_wrote_is_there_after_the_block(db):
     await insert(db, "a", "1")
     async with db.read() as tx:
-        assert await tx.connection.one(VALUE, name="a") == "1"
-        assert await tx.connection.one(VALUE, name="b") is None
+        assert await tx._connection.one(VALUE, name="a") == "1"
+        assert await tx._connection.one(VALUE, name="b") is None
 
 
 async def test_run_tells_how_many_rows_it_changed(db):
     change: Statement[None] = Statement("update facts set value = :value where name <> :name")
     async with db.transaction() as tx:
-        await tx.connection.many(INSERT, [{"name": n, "value": "x"} for n in "abc"])
-        assert await tx.connection.run(change, value="y", name="a") == 2
-        assert await tx.connection.run(change, value="y", name="a") == 2
+        await tx._connection.many(INSERT, [{"name": n, "value": "x"} for n in "abc"])
+        assert await tx._connection.run(change, value="y", name="a") == 2
+        assert await tx._connection.run(change, value="y", name="a") == 2
 
 
 async def test_an_error_in_the_body_rolls_all_of_it_back(db):
     async def body() -> None:
         async with db.transaction() as tx:
-            await tx.connection.run(INSERT, name="a", value="1")
+            await tx._connection.run(INSERT, name="a", value="1")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -61,7 +61,7 @@ async def test_an_error_in_the_body_rolls_all_of_it_back(db):
 async def test_bodies_that_fail_take_nothing_of_their_neighbours_along(db):
     async def work(number: int) -> None:
         async with db.transaction() as tx:
-            await tx.connection.run(INSERT, name=f"{number:03}", value="x")
+            await tx._connection.run(INSERT, name=f"{number:03}", value="x")
             if number % 3 == 0:
                 raise ZeroDivisionError
 
@@ -73,11 +73,11 @@ async def test_bodies_that_fail_take_nothing_of_their_neighbours_along(db):
 async def test_a_failed_statement_that_is_swallowed_fails_the_transaction(db):
     async def body() -> None:
         async with db.transaction() as tx:
-            await tx.connection.run(INSERT, name="a", value="1")
+            await tx._connection.run(INSERT, name="a", value="1")
             with pytest.raises(StatementFailed):
-                await tx.connection.run(BROKEN, name="b")
+                await tx._connection.run(BROKEN, name="b")
             with pytest.raises(Poisoned):
-                await tx.connection.run(INSERT, name="c", value="1")
+                await tx._connection.run(INSERT, name="c", value="1")
 
     with pytest.raises(Poisoned):
         await body()
@@ -100,21 +100,21 @@ async def test_a_block_cannot_be_used_after_its_end(db):
     async with db.transaction() as tx:
         pass
     with pytest.raises(Closed):
-        await tx.connection.run(INSERT, name="a", value="1")
+        await tx._connection.run(INSERT, name="a", value="1")
     async with db.read() as tx:
         pass
     with pytest.raises(Closed):
-        await tx.connection.all(NAMES)
+        await tx._connection.all(NAMES)
 
 
 async def test_a_snapshot_sees_one_state(db):
     await insert(db, "a")
     async with db.read(snapshot=True) as tx:
-        assert await tx.connection.all(NAMES) == ["a"]
+        assert await tx._connection.all(NAMES) == ["a"]
         await asyncio.gather(insert(db, "b"))  # in a task of its own
-        assert await tx.connection.all(NAMES) == ["a"]
+        assert await tx._connection.all(NAMES) == ["a"]
     async with db.read(snapshot=True) as tx:
-        assert await tx.connection.all(NAMES) == ["a", "b"]
+        assert await tx._connection.all(NAMES) == ["a", "b"]
 
 
 async def test_readers_do_not_wait_for_writers(db):
@@ -131,8 +131,8 @@ async def test_readers_do_not_wait_for_writers(db):
 async def test_a_storm_of_cancellations_leaves_whole_bodies_and_a_working_database(db):
     async def work(number: int) -> None:
         async with db.transaction() as tx:
-            await tx.connection.run(INSERT, name=f"{number}-a", value="x")
-            await tx.connection.run(INSERT, name=f"{number}-b", value="x")
+            await tx._connection.run(INSERT, name=f"{number}-a", value="x")
+            await tx._connection.run(INSERT, name=f"{number}-b", value="x")
 
     for round_ in range(15):
         tasks = [asyncio.ensure_future(work(round_ * 100 + n)) for n in range(30)]
@@ -147,7 +147,7 @@ async def test_a_storm_of_cancellations_leaves_whole_bodies_and_a_working_databa
         for n, error in enumerate(ended):
             if error is None:
                 async with db.read() as tx:
-                    assert await tx.connection.one(VALUE, name=f"{round_ * 100 + n}-a") == "x"
+                    assert await tx._connection.one(VALUE, name=f"{round_ * 100 + n}-a") == "x"
     found = await names(db)
     assert len(found) % 2 == 0
     assert {name[:-2] for name in found if name.endswith("a")} == {
@@ -180,7 +180,7 @@ async def test_a_limit_holds_whoever_comes_at_once(db):
 
     async def start() -> str | None:
         async with db.transaction() as tx:
-            return await tx.connection.one(take)
+            return await tx._connection.one(take)
 
     got = await asyncio.gather(*(start() for _ in range(100)))
     assert sorted(int(value) for value in got if value is not None) == list(range(1, 38))

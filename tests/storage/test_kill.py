@@ -61,8 +61,8 @@ async def write(path: str, prefix: str) -> None:
         for number in range(1_000_000):
             name = f"{prefix}-{task}-{number}"
             async with db.transaction() as tx:
-                await tx.connection.run(INSERT, name=f"{name}-a", value="x")
-                await tx.connection.run(INSERT, name=f"{name}-b", value="x")
+                await tx._connection.run(INSERT, name=f"{name}-a", value="x")
+                await tx._connection.run(INSERT, name=f"{name}-b", value="x")
             print(name, flush=True)  # noqa: T201  # our report
 
     await asyncio.gather(*map(work, range(20)))

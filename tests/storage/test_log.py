@@ -44,21 +44,21 @@ def log(db: Database) -> DatabaseLog:
 async def generations(db: Database, *, worker: int | None, ids: range) -> None:
     async with db.transaction() as tx:
         for statement in SCENE if ids[0] == 1 else []:
-            await tx.connection.run(statement)
+            await tx._connection.run(statement)
         for id in ids:
-            await tx.connection.run(MESSAGE, id=id, uuid=f"m{id}")
+            await tx._connection.run(MESSAGE, id=id, uuid=f"m{id}")
             state = "queued" if worker is None else "running"
-            await tx.connection.run(GENERATION, id=id, uuid=f"g{id}", state=state, worker=worker)
+            await tx._connection.run(GENERATION, id=id, uuid=f"g{id}", state=state, worker=worker)
 
 
 async def states(db: Database) -> list[tuple[object, ...]]:
     async with db.read() as tx:
-        return await tx.connection.all(STATES)
+        return await tx._connection.all(STATES)
 
 
 async def expire(db: Database, worker: int) -> None:
     async with db.transaction() as tx:
-        await tx.connection.run(EXPIRE, id=worker)
+        await tx._connection.run(EXPIRE, id=worker)
 
 
 def text(start: int, body: str) -> Segment:
@@ -168,7 +168,7 @@ async def test_a_worker_finds_which_of_its_runs_somebody_canceled(db, log):
     worker = await log.enlist(lease_microseconds=LEASE)
     await generations(db, worker=worker, ids=range(1, 4))
     async with db.transaction() as tx:
-        await tx.connection.run(CANCEL, id=2)
+        await tx._connection.run(CANCEL, id=2)
     assert await log.canceled(worker) == [2]
     assert await log.canceled(worker + 1) == []
 

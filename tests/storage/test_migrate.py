@@ -41,7 +41,7 @@ async def empty(empty_url: str) -> AsyncIterator[Database]:
 
 async def tables(db: Database) -> set[str]:
     async with db.read() as tx:
-        return set(await tx.connection.all(TABLES))
+        return set(await tx._connection.all(TABLES))
 
 
 async def test_an_empty_database_gets_every_step_once(empty):
@@ -66,7 +66,7 @@ async def test_the_schema_files_show_what_the_migrations_produce(empty, request)
 async def test_a_newer_database_is_refused_with_a_sentence(empty):
     await migrate(empty)
     async with empty.transaction() as tx:
-        await tx.connection.run(runner._RECORD, number=len(STEPS) + 1, name="later", at=0)
+        await tx._connection.run(runner._RECORD, number=len(STEPS) + 1, name="later", at=0)
     for act in (check, migrate):
         with pytest.raises(DatabaseError, match="newer"):
             await act(empty)

@@ -53,7 +53,7 @@ async def db(url: str) -> AsyncIterator[PostgreSQL]:
 
 async def pid_of(db: PostgreSQL) -> int:
     async with db.read() as tx:
-        pid = await tx.connection.one(MY_PID)
+        pid = await tx._connection.one(MY_PID)
     assert pid is not None
     return pid
 
@@ -68,11 +68,11 @@ async def test_one_of_two_that_wait_for_each_other_meets_a_conflict_and_may_run_
     async def body(first: str, second: str) -> None:
         nonlocal is_first_try
         async with db.transaction() as tx:
-            await tx.connection.run(CHANGE, name=first, value=first)
+            await tx._connection.run(CHANGE, name=first, value=first)
             if is_first_try:
                 await both.wait()
                 is_first_try = False
-            await tx.connection.run(CHANGE, name=second, value=first)
+            await tx._connection.run(CHANGE, name=second, value=first)
 
     @retrying
     async def use_case(first: str, second: str) -> None:
@@ -92,15 +92,15 @@ async def test_a_connection_that_is_lost_in_a_body_is_busy_and_the_next_body_wor
 
     async def body() -> None:
         async with db.transaction() as tx:
-            await tx.connection.run(INSERT, name="a", value="x")
-            pid = await tx.connection.one(MY_PID)
+            await tx._connection.run(INSERT, name="a", value="x")
+            pid = await tx._connection.one(MY_PID)
             async with asyncio.timeout(10):
                 await asyncio.gather(kill(pid))
-            await tx.connection.run(INSERT, name="b", value="x")
+            await tx._connection.run(INSERT, name="b", value="x")
 
     async def kill(pid: int) -> None:
         async with other.single() as tx:
-            await tx.connection.run(KILL, pid=pid)
+            await tx._connection.run(KILL, pid=pid)
 
     with pytest.raises(Busy):
         await body()
@@ -114,12 +114,12 @@ async def test_a_connection_that_is_lost_before_the_commit_fails_the_commit(db):
 
     async def kill(pid: int) -> None:
         async with other.single() as tx:
-            await tx.connection.run(KILL, pid=pid)
+            await tx._connection.run(KILL, pid=pid)
 
     async def body() -> None:
         async with db.transaction() as tx:
-            await tx.connection.run(INSERT, name="a", value="x")
-            await asyncio.gather(kill(await tx.connection.one(MY_PID)))
+            await tx._connection.run(INSERT, name="a", value="x")
+            await asyncio.gather(kill(await tx._connection.one(MY_PID)))
 
     with pytest.raises(CommitFailed):
         await body()
@@ -132,7 +132,7 @@ async def test_connections_that_were_cut_while_they_lay_idle_are_replaced(db):
     other = await open_postgresql(db._url, max_connections=1)
     async with other.transaction() as tx:
         for pid in set(pids):
-            await tx.connection.run(KILL, pid=pid)
+            await tx._connection.run(KILL, pid=pid)
     await insert(db, "a")
     assert await names(db) == ["a"]
     await other.close()
@@ -147,12 +147,12 @@ async def test_more_tasks_than_connections_all_get_their_turn(db):
 async def test_a_canceled_query_stops_on_the_server_and_its_connection_goes_on(db):
     async def sleep() -> None:
         async with db.read() as tx:
-            await tx.connection.run(SLEEP, seconds=60)
+            await tx._connection.run(SLEEP, seconds=60)
 
     async def sleep_in_transaction() -> None:
         async with db.transaction() as tx:
-            await tx.connection.run(INSERT, name=new_uuid(), value="x")
-            await tx.connection.run(SLEEP, seconds=60)
+            await tx._connection.run(INSERT, name=new_uuid(), value="x")
+            await tx._connection.run(SLEEP, seconds=60)
 
     other = await open_postgresql(db._url, max_connections=1)
 
@@ -160,7 +160,7 @@ async def test_a_canceled_query_stops_on_the_server_and_its_connection_goes_on(d
         found = None
         while found != sleepers:
             async with other.read() as tx:
-                found = await tx.connection.one(BUSY_BACKENDS)
+                found = await tx._connection.one(BUSY_BACKENDS)
 
     tasks = [asyncio.ensure_future(work()) for work in (sleep, sleep_in_transaction) * 2]
     await until(4)
@@ -222,8 +222,8 @@ async def test_a_statement_that_takes_too_long_is_ended_and_its_transaction_undo
 
     async def body() -> None:
         async with db.transaction() as tx:
-            await tx.connection.run(INSERT, name="a", value="x")
-            await tx.connection.run(SLEEP, seconds=60)
+            await tx._connection.run(INSERT, name="a", value="x")
+            await tx._connection.run(SLEEP, seconds=60)
 
     with pytest.raises(Busy):
         await body()
@@ -278,9 +278,9 @@ async def test_a_server_that_vanishes_without_a_word_is_busy_and_its_connections
 
         async def body() -> None:
             async with db.transaction() as tx:
-                await tx.connection.run(INSERT, name="a", value="x")
+                await tx._connection.run(INSERT, name="a", value="x")
                 cable.is_cut = True
-                await tx.connection.run(INSERT, name="b", value="x")
+                await tx._connection.run(INSERT, name="b", value="x")
 
         await insert(db, "first")
         with pytest.raises(Busy):
@@ -326,7 +326,7 @@ async def test_a_listener_hears_what_is_logged_and_comes_back_after_a_cut(db):
         where datname = current_database() and query like '%LISTEN%' and pid <> pg_backend_pid()"""
     )
     async with db.single() as tx:
-        await tx.connection.run(cut)
+        await tx._connection.run(cut)
     assert await asyncio.wait_for(heard.get(), 10) is None
     assert await asyncio.wait_for(heard.get(), 10) == ""
     listening.cancel()

@@ -143,8 +143,8 @@ async def test_the_loop_goes_on_while_a_commit_waits_for_the_disk(faulty, disk):
 async def test_a_commit_that_a_constraint_refuses_leaves_no_transaction_open(db):
     async def body() -> None:
         async with db.transaction() as tx:
-            await tx.connection.run(Statement("pragma defer_foreign_keys = on"))
-            await tx.connection.run(
+            await tx._connection.run(Statement("pragma defer_foreign_keys = on"))
+            await tx._connection.run(
                 Statement(
                     """insert into conversations (uuid, owner_id, created_at, updated_at)
                     values ('c', 99, 0, 0)"""
@@ -165,9 +165,9 @@ async def test_a_full_disk_in_the_body_fails_the_batch_and_no_statement_commits_
     async def large() -> None:
         async with db.transaction() as tx:
             try:
-                await tx.connection.run(INSERT, name="large", value=LARGE)
+                await tx._connection.run(INSERT, name="large", value=LARGE)
             except StatementFailed:
-                await tx.connection.run(INSERT, name="leak", value="x")
+                await tx._connection.run(INSERT, name="leak", value="x")
 
     ended = await asyncio.gather(insert(db, "a"), large(), insert(db, "b"), return_exceptions=True)
     assert ended[1] is not None
@@ -184,10 +184,10 @@ async def test_a_body_that_suspends_is_rolled_back_and_nobody_waits_for_it(db):
 
     async def body(*, use_again: bool) -> None:
         async with db.transaction() as tx:
-            await tx.connection.run(INSERT, name="suspended", value="x")
+            await tx._connection.run(INSERT, name="suspended", value="x")
             await gate.wait()
             if use_again:
-                await tx.connection.run(INSERT, name="again", value="x")
+                await tx._connection.run(INSERT, name="again", value="x")
 
     stuck = [asyncio.ensure_future(body(use_again=use_again)) for use_again in (True, False)]
     assert await all_of(db, 20) == [None] * 20  # while the bodies still wait
@@ -200,7 +200,7 @@ async def test_a_body_that_suspends_is_rolled_back_and_nobody_waits_for_it(db):
 async def test_a_task_that_is_canceled_in_a_suspended_body_sees_just_that(db):
     async def body() -> None:
         async with db.transaction() as tx:
-            await tx.connection.run(INSERT, name="suspended", value="x")
+            await tx._connection.run(INSERT, name="suspended", value="x")
             await asyncio.sleep(60)
 
     task = asyncio.ensure_future(body())
@@ -256,7 +256,7 @@ async def test_who_comes_back_queues_behind_those_who_wait(path):
     await asyncio.gather(first(), insert(db, "1"), insert(db, "2"))
     async with db.read() as tx:
         in_order = Statement("select name from facts order by rowid", str)
-        assert await tx.connection.all(in_order) == ["0", "1", "2", "again"]
+        assert await tx._connection.all(in_order) == ["0", "1", "2", "again"]
     await db.close()
 
 
@@ -311,13 +311,13 @@ def test_a_busy_database_is_its_trouble_and_one_that_a_caller_is_told():
 async def test_reads_cannot_write(db):
     with pytest.raises(StatementFailed, match="readonly"):
         async with db.read() as tx:
-            await tx.connection.run(INSERT, name="a", value="x")
+            await tx._connection.run(INSERT, name="a", value="x")
 
 
 async def test_a_slow_read_leaves_the_loop_free_and_ends_when_its_task_is_canceled(db):
     async def count() -> None:
         async with db.read() as tx:
-            await tx.connection.one(ENDLESS)
+            await tx._connection.one(ENDLESS)
 
     counting = [asyncio.ensure_future(count()) for _ in range(5)]  # two of them wait for a thread
     await asyncio.sleep(0.02)
@@ -329,7 +329,7 @@ async def test_a_slow_read_leaves_the_loop_free_and_ends_when_its_task_is_cancel
     assert [type(error) for error in ended] == [asyncio.CancelledError] * 5
     async with db.read() as tx:
         few = Statement("select count(*) from facts", int, slow=True)
-        assert await asyncio.wait_for(tx.connection.one(few), 10) == 1
+        assert await asyncio.wait_for(tx._connection.one(few), 10) == 1
     assert len(db._slow._idle) <= 3
 
 

@@ -88,7 +88,7 @@ async def test_every_statement_fits_the_schema_its_values_and_its_rows(db: Datab
                 count, columns = places_on_sqlite(db._reader, sql)
             else:
                 async with db.read() as tx:
-                    prepared = await tx.connection.raw.prepare(sql)
+                    prepared = await tx._connection.raw.prepare(sql)
                 count = len(prepared.get_parameters())
                 columns = [attribute.name for attribute in prepared.get_attributes()]
             if count != len(statement.names):

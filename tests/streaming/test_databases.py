@@ -84,10 +84,10 @@ class House:
     async def start(self, runs: Runs, count: int) -> list[Run]:
         async with self.db.transaction() as tx:
             for statement in SCENE:
-                await tx.connection.run(statement)
+                await tx._connection.run(statement)
             for id in range(1, count + 1):
-                await tx.connection.run(MESSAGE, id=id, uuid=f"m{id}")
-                await tx.connection.run(GENERATION, id=id, uuid=f"g{id}", worker=runs.worker)
+                await tx._connection.run(MESSAGE, id=id, uuid=f"m{id}")
+                await tx._connection.run(GENERATION, id=id, uuid=f"g{id}", worker=runs.worker)
         return [runs.open(id, worker=runs.worker) for id in range(1, count + 1)]
 
     def drive(self, run: Run) -> None:
@@ -121,7 +121,7 @@ class House:
     async def finish(self, run: Run) -> bool:
         segments = await run.seal(DONE)
         async with self.db.transaction() as tx:
-            is_ours = await tx.connection.one(
+            is_ours = await tx._connection.one(
                 FINISH, id=run.generation_id, worker=run.worker, attempt=run.attempt
             )
             if is_ours:
@@ -140,7 +140,7 @@ class House:
         runs._end_all(Lost("killed"))
         runs._tailer.close()
         async with self.db.transaction() as tx:
-            await tx.connection.run(EXPIRE, id=runs.worker)
+            await tx._connection.run(EXPIRE, id=runs.worker)
 
 
 @pytest.fixture
@@ -245,7 +245,7 @@ async def test_a_stopped_worker_is_fenced_and_its_readers_follow_the_new_owner(
     await first._flushing.cancel()  # as SIGSTOP does
     await first._loops.cancel()
     async with house.db.transaction() as tx:
-        await tx.connection.run(EXPIRE, id=former)
+        await tx._connection.run(EXPIRE, id=former)
     await until(lambda: house.opened)
     _ = first._flushing.start(first._flusher.run(), name="flusher")
     _ = first._loops.start(first._tailer.run(), name="tailer")
@@ -292,8 +292,8 @@ async def test_a_run_that_is_queued_is_told_to_whoever_has_room(house: House) ->
     await two_that_never_look_by_themselves(house)
     async with house.db.transaction() as tx:
         for statement in SCENE:
-            await tx.connection.run(statement)
-        await tx.connection.run(MESSAGE, id=1, uuid="m1")
+            await tx._connection.run(statement)
+        await tx._connection.run(MESSAGE, id=1, uuid="m1")
         queued = await tx.generations.start(
             uuid="g",
             owner_id=1,

@@ -12,6 +12,7 @@ from palaver.storage.database import Database
 from palaver.storage.events import append, columns, segment
 from palaver.storage.notices import CHANNEL, RUNS, tell_of_runs
 from palaver.storage.statements import Engine, Statement
+from palaver.storage.tx import connection_of
 
 
 def _tailed(generation_id: int, until: int, kind: int, body: str) -> tuple[int, Segment]:
@@ -127,9 +128,9 @@ class DatabaseLog:
         """Register a new worker; on SQLite all others are dead, as the process lock proves."""
         async with self._db.transaction() as tx:
             if self._db.engine is Engine.SQLITE:
-                await tx.connection.run(_DECLARE_OTHERS_DEAD)
-                await tx.connection.run(_QUEUE_THEIR_RUNS)
-            worker = await tx.connection.one(_ENLIST, lease=lease_microseconds)
+                await connection_of(tx).run(_DECLARE_OTHERS_DEAD)
+                await connection_of(tx).run(_QUEUE_THEIR_RUNS)
+            worker = await connection_of(tx).one(_ENLIST, lease=lease_microseconds)
         assert worker is not None  # noqa: S101  # an insert returns its row
         return worker
 
@@ -144,22 +145,22 @@ class DatabaseLog:
         if batch and self._db.engine is Engine.POSTGRESQL:
             arrays = columns(batch)
             async with self._db.single() as tx:
-                alive = await tx.connection.one(
+                alive = await connection_of(tx).one(
                     _FLUSH_POSTGRESQL, worker=worker, lease=lease_microseconds, **arrays
                 )
             if alive is None:
                 raise Fenced
             return
         async with self._db.transaction() as tx:
-            if await tx.connection.one(_RENEW, worker=worker, lease=lease_microseconds) is None:
+            if await connection_of(tx).one(_RENEW, worker=worker, lease=lease_microseconds) is None:
                 raise Fenced
             if batch:
-                await append(tx.connection, batch)
+                await append(connection_of(tx), batch)
 
     async def read(self, generation_id: int, after: int, *, limit: int) -> list[Segment]:
         """Return the logged segments that end beyond `after`, in order, uncut."""
         async with self._db.read() as tx:
-            return await tx.connection.all(
+            return await connection_of(tx).all(
                 _READ, generation_id=generation_id, after=after, limit=limit
             )
 
@@ -170,7 +171,7 @@ class DatabaseLog:
         if self._db.engine is Engine.POSTGRESQL:
             ids, afters = zip(*positions, strict=True) if positions else ((), ())
             async with self._db.read() as tx:
-                return await tx.connection.all(
+                return await connection_of(tx).all(
                     _TAIL_POSTGRESQL, ids=ids, afters=afters, limit=limit
                 )
         found = []
@@ -182,35 +183,35 @@ class DatabaseLog:
     async def bury_the_dead(self) -> int:
         """Declare workers dead whose lease ran out, queue the runs of all dead; count the new."""
         async with self._db.transaction() as tx:
-            died = await tx.connection.run(_DECLARE_DEAD)
-            await tx.connection.run(_QUEUE_THEIR_RUNS)
+            died = await connection_of(tx).run(_DECLARE_DEAD)
+            await connection_of(tx).run(_QUEUE_THEIR_RUNS)
         return died
 
     async def retire(self, worker: int) -> None:
         """Declare this worker dead, and queue what it still runs."""
         async with self._db.transaction() as tx:
-            await tx.connection.run(_RETIRE, worker=worker)
-            if await tx.connection.run(_QUEUE_THEIR_RUNS):
-                await tell_of_runs(tx.connection)
+            await connection_of(tx).run(_RETIRE, worker=worker)
+            if await connection_of(tx).run(_QUEUE_THEIR_RUNS):
+                await tell_of_runs(connection_of(tx))
 
     async def claim(self, worker: int, *, limit: int) -> list[Claimed]:
         """Take over queued runs, oldest first; none for a worker that is dead."""
         async with self._db.single() as tx:
-            claimed = await tx.connection.all(_CLAIM, worker=worker, limit=limit)
+            claimed = await connection_of(tx).all(_CLAIM, worker=worker, limit=limit)
         return sorted(claimed, key=lambda run: run.generation_id)
 
     async def canceled(self, worker: int) -> list[int]:
         """Return this worker's live runs that somebody has asked to cancel."""
         async with self._db.read() as tx:
-            return await tx.connection.all(_CANCELED, worker=worker)
+            return await connection_of(tx).all(_CANCELED, worker=worker)
 
     async def owned(self, worker: int) -> list[Claimed]:
         """Return what the database believes this worker to be running."""
         async with self._db.read() as tx:
-            return await tx.connection.all(_OWNED, worker=worker)
+            return await connection_of(tx).all(_OWNED, worker=worker)
 
     async def release(self, worker: int, generation_ids: Sequence[int]) -> None:
         """Put runs of this worker back into the queue, those that it still runs."""
         rows = [{"id": id, "worker": worker} for id in sorted(generation_ids)]
         async with self._db.transaction() as tx:
-            await tx.connection.many(_RELEASE, rows)
+            await connection_of(tx).many(_RELEASE, rows)

@@ -7,6 +7,7 @@ from palaver.storage.connection import Connection
 from palaver.storage.database import Database, DatabaseError
 from palaver.storage.migrations import STEPS
 from palaver.storage.statements import Engine, Statement
+from palaver.storage.tx import connection_of
 
 _HAS_VERSION: Final = Statement(
     sqlite="select 1 from sqlite_schema where name = 'schema_version'",
@@ -50,7 +51,7 @@ async def migrate(db: Database, *, clock: Clock = system_clock) -> list[str]:
 async def schema_version(db: Database) -> int:
     """Return the number of the last step that the database has; 0 for an empty one."""
     async with db.read() as tx:
-        return await _version(tx.connection)
+        return await _version(connection_of(tx))
 
 
 async def check(db: Database) -> None:

@@ -23,88 +23,93 @@ from palaver.storage.users import UserStore
 class Tx:
     """The stores of one transaction (or one read): `tx.users.get(…)`."""
 
-    __slots__ = ("connection",)
+    __slots__ = ("_connection",)
 
     def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+        self._connection = connection
 
     @property
     def users(self) -> UserStore:
         """Accounts."""
-        return UserStore(self.connection)
+        return UserStore(self._connection)
 
     @property
     def sessions(self) -> SessionStore:
         """Sign-ins."""
-        return SessionStore(self.connection)
+        return SessionStore(self._connection)
 
     @property
     def origins(self) -> OriginStore:
         """Where users sign in from."""
-        return OriginStore(self.connection)
+        return OriginStore(self._connection)
 
     @property
     def failures(self) -> FailureStore:
         """Failed sign-ins."""
-        return FailureStore(self.connection)
+        return FailureStore(self._connection)
 
     @property
     def invites(self) -> InviteStore:
         """Codes that let somebody register."""
-        return InviteStore(self.connection)
+        return InviteStore(self._connection)
 
     @property
     def audit(self) -> AuditStore:
         """The audit log."""
-        return AuditStore(self.connection)
+        return AuditStore(self._connection)
 
     @property
     def facts(self) -> FactStore:
         """Facts about the installation."""
-        return FactStore(self.connection)
+        return FactStore(self._connection)
 
     @property
     def conversations(self) -> ConversationStore:
-        return ConversationStore(self.connection)
+        return ConversationStore(self._connection)
 
     @property
     def messages(self) -> MessageStore:
-        return MessageStore(self.connection)
+        return MessageStore(self._connection)
 
     @property
     def generations(self) -> GenerationStore:
-        return GenerationStore(self.connection)
+        return GenerationStore(self._connection)
 
     @property
     def usage(self) -> UsageStore:
-        return UsageStore(self.connection)
+        return UsageStore(self._connection)
 
     @property
     def search(self) -> SearchStore:
         """What changed since it was indexed, and what can be found."""
-        return SearchStore(self.connection)
+        return SearchStore(self._connection)
 
     @property
     def models(self) -> ModelStore:
         """The registry."""
-        return ModelStore(self.connection)
+        return ModelStore(self._connection)
 
     @property
     def jobs(self) -> JobStore:
         """Background work."""
-        return JobStore(self.connection)
+        return JobStore(self._connection)
 
     @property
     def idempotency(self) -> IdempotencyStore:
         """Keys of requests that may come twice."""
-        return IdempotencyStore(self.connection)
+        return IdempotencyStore(self._connection)
 
     @property
     def purge(self) -> PurgeStore:
         """What is removed for good."""
-        return PurgeStore(self.connection)
+        return PurgeStore(self._connection)
 
     @property
     def log(self) -> EventStore:
         """What runs have said."""
-        return EventStore(self.connection)
+        return EventStore(self._connection)
+
+
+def connection_of(tx: Tx) -> Connection:
+    """Return what the stores of a transaction stand on; for `storage` alone."""
+    return tx._connection  # what a service could reach, it would use
