@@ -1,7 +1,6 @@
 """Models come from what providers list, and nobody waits for a provider without need."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
@@ -14,7 +13,6 @@ from palaver.services import listings, models
 from palaver.services.models import ModelService, ProviderHealth
 from palaver.storage.database import Database
 from palaver.storage.statements import Statement
-from palaver.storage.tx import Tx
 from tests.fakes.clock import StillClock
 from tests.fakes.listing import ToldProvider
 
@@ -367,38 +365,3 @@ async def test_an_adapter_with_a_bug_spoils_nothing_else(service, caplog):
 def test_a_profile_survives_its_row():
     profile = ModelProfile(context_tokens=1, sees=True, type=ModelType.IMAGE)
     assert msgspec.json.decode(msgspec.json.encode(profile), type=ModelProfile) == profile
-
-
-class SlowToLeave:
-    """A database whose first read ends when a test says so."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
-        self._reads = 0
-        self.has_read = asyncio.Event()
-        self.may_leave = asyncio.Event()
-
-    @contextlib.asynccontextmanager
-    async def read(self) -> AsyncIterator[Tx]:
-        self._reads += 1
-        is_first = self._reads == 1
-        async with self._db.read() as tx:
-            yield tx
-        if is_first:
-            self.has_read.set()
-            await self.may_leave.wait()
-
-
-async def test_a_read_that_began_earlier_and_ends_later_hides_nothing(db, clock):
-    slow = SlowToLeave(db)
-    registry = ModelService(slow, {}, clock=clock)
-    early = asyncio.create_task(registry._registry())
-    await slow.has_read.wait()
-    async with db.transaction() as tx:
-        listed = [ListedModel("new", "New", ModelProfile())]
-        await tx.models.put("a", listed, is_active=True, listed_at=1, at=1)
-    assert list(await registry._registry(anew=True)) == ["a/new"]
-    slow.may_leave.set()
-    assert list(await early) == ["a/new"]
-    assert list(await registry._registry()) == ["a/new"]
-    await registry.close()

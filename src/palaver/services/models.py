@@ -74,8 +74,10 @@ class ModelService:
             id: Listing(provider, keep=self._keep, tasks=self._tasks, clock=clock)
             for id, provider in providers.items()
         }
-        self._rows: Mapping[str, Model] | None = None
+        self._rows: Mapping[str, Model] = {}
         self._read_at = 0
+        self._reads_begun = 0
+        self._read_number = 0  # of the one that `_rows` came of; 0: of none yet
 
     async def close(self) -> None:
         """Stop asking providers; they stay open."""
@@ -175,10 +177,15 @@ class ModelService:
     async def _registry(self, *, anew: bool = False) -> Mapping[str, Model]:
         """Return all rows by name, at most a second old: others write the table too."""
         at = self.clock()
-        if self._rows is None or anew or at - self._read_at > REGISTRY_FRESH:
+        if self._read_number == 0 or anew or at - self._read_at > REGISTRY_FRESH:
             self._read_at = at  # before the wait: meanwhile others take what there is
+            self._reads_begun += 1
+            number = self._reads_begun
             async with self.db.read() as tx:
-                self._rows = {row.name: row for row in await tx.models.all()}
+                rows = {row.name: row for row in await tx.models.all()}
+            # A read that began later may have ended earlier: what it saw is newer.
+            if number > self._read_number:
+                self._rows, self._read_number = rows, number
         return self._rows
 
     async def _keep(self, provider_id: str, models: Sequence[ListedModel]) -> None:
