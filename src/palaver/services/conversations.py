@@ -61,15 +61,11 @@ class ConversationService:
         *,
         limit: int = LIST_LIMIT,
         offset: int = 0,
-        before: int | None = None,
     ) -> Sequence[Conversation]:
-        """Return the newest first; `before` is the id of the last one seen."""
+        """Return the newest first, from the `offset`-th on."""
         async with self.db.read() as tx:
             return await tx.conversations.list(
-                owner_id=actor.owner_id,
-                limit=min(limit, LIST_LIMIT),
-                offset=offset,
-                before=before,
+                owner_id=actor.owner_id, limit=min(limit, LIST_LIMIT), offset=offset
             )
 
     async def filter(
@@ -81,18 +77,24 @@ class ConversationService:
         limit: int = LIST_LIMIT,
         before: int | None = None,
     ) -> Sequence[Conversation]:
-        """Return those whose title holds a text, in any case; untitled ones show the default."""
+        """Return those whose title holds a text, in any case; untitled ones show the default.
+
+        Newest first; `before` is the id of the last one seen.
+        """
         wanted = fold(title_holds)
-        if not wanted:
-            return await self.list(actor, limit=limit, before=before)
+        owner_id, limit = actor.owner_id, min(limit, LIST_LIMIT)
         async with self.db.read() as tx:
-            return await tx.conversations.filter(
-                owner_id=actor.owner_id,
-                title_key_holds=wanted,
-                default_matches=wanted in fold(default_title),
-                limit=min(limit, LIST_LIMIT),
-                before=before,
-            )
+            if wanted:
+                return await tx.conversations.filter(
+                    owner_id=owner_id,
+                    title_key_holds=wanted,
+                    default_matches=wanted in fold(default_title),
+                    limit=limit,
+                    before=before,
+                )
+            if before is None:
+                return await tx.conversations.list(owner_id=owner_id, limit=limit)
+            return await tx.conversations.list_before(before, owner_id=owner_id, limit=limit)
 
     async def rename(self, actor: Actor, key: int | str, *, title: str) -> Conversation:
         """Change the title. Raises `NotFound`, `InvalidInput`."""

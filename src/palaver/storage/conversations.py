@@ -117,12 +117,14 @@ class ConversationStore:
         statement = _LOCK if isinstance(key, int) else _LOCK_BY_UUID
         return await self._connection.one(statement, key=key, owner_id=owner_id)
 
-    async def list(
-        self, *, owner_id: int, limit: int, offset: int = 0, before: int | None = None
+    async def list(self, *, owner_id: int, limit: int, offset: int = 0) -> Sequence[Conversation]:
+        """Return the newest first, from `offset` on."""
+        return await self._connection.all(_LIST, owner_id=owner_id, limit=limit, offset=offset)
+
+    async def list_before(
+        self, before: int, *, owner_id: int, limit: int
     ) -> Sequence[Conversation]:
-        """Return the newest first, from `offset` on, or those below the one with id `before`."""
-        if before is None:
-            return await self._connection.all(_LIST, owner_id=owner_id, limit=limit, offset=offset)
+        """Return those that follow the one with id `before`, newest first."""
         return await self._connection.all(
             _LIST_BEFORE, owner_id=owner_id, limit=limit, before=before
         )
