@@ -85,13 +85,15 @@ def _walk(statements: list[ast.stmt]) -> Iterator[ast.AST]:
 
 def _is_of(awaited: ast.expr, name: str) -> bool:
     """Tell whether it is a call on `tx`, or one that is handed `tx` (or a part of it)."""
-    if not isinstance(awaited, ast.Call):
-        return False
-    given = (awaited.func, *awaited.args, *(keyword.value for keyword in awaited.keywords))
-    return any(_root(value) == name for value in given)
+    return isinstance(awaited, ast.Call) and _holds(awaited, name)
 
 
-def _root(target: ast.expr) -> str | None:
-    while isinstance(target, ast.Attribute):
-        target = target.value
-    return target.id if isinstance(target, ast.Name) else None
+def _holds(value: ast.expr, name: str) -> bool:
+    if isinstance(value, ast.Name):
+        return value.id == name
+    if isinstance(value, ast.Attribute):
+        return _holds(value.value, name)
+    if isinstance(value, ast.Call):
+        given = (value.func, *value.args, *(keyword.value for keyword in value.keywords))
+        return any(_holds(part, name) for part in given)
+    return False

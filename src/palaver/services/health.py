@@ -43,14 +43,18 @@ class HealthService:
         """Read one row, and say how that went within `PATIENCE_SECONDS`; never raises."""
         begun = time.perf_counter()
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS), self.db.read() as tx:
-                await tx.facts.ping()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._ping()
             ok = True
         except Exception as error:  # noqa: BLE001  # whatever it is, it is the answer
             log.warning("the database does not answer: %s", error)
             ok = False
         latency_ms = round((time.perf_counter() - begun) * 1000, 3)
         return DatabaseHealth(ok=ok, dialect=self.db.engine.value, latency_ms=latency_ms)
+
+    async def _ping(self) -> None:
+        async with self.db.read() as tx:
+            await tx.facts.ping()
 
     async def installation(self, actor: Actor) -> Installation:
         """Say how far setting up has come. For administrators and commands; needs no secrets."""
