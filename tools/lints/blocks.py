@@ -85,15 +85,16 @@ def _walk(statements: list[ast.stmt]) -> Iterator[ast.AST]:
 
 def _is_of(awaited: ast.expr, name: str) -> bool:
     """Tell whether it is a call on `tx`, or one that is handed `tx` (or a part of it)."""
-    return isinstance(awaited, ast.Call) and _holds(awaited, name)
+    if not isinstance(awaited, ast.Call):
+        return False
+    given = (awaited.func, *awaited.args, *(keyword.value for keyword in awaited.keywords))
+    return any(_is_part(value, name) for value in given)
 
 
-def _holds(value: ast.expr, name: str) -> bool:
-    if isinstance(value, ast.Name):
-        return value.id == name
-    if isinstance(value, ast.Attribute):
-        return _holds(value.value, name)
-    if isinstance(value, ast.Call):
-        given = (value.func, *value.args, *(keyword.value for keyword in value.keywords))
-        return any(_holds(part, name) for part in given)
-    return False
+def _is_part(value: ast.expr, name: str) -> bool:
+    """Tell whether it is `tx`, an attribute of it, or what a plain function makes of it."""
+    while isinstance(value, ast.Attribute):
+        value = value.value
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+        return any(isinstance(part, ast.Name) and part.id == name for part in value.args)
+    return isinstance(value, ast.Name) and value.id == name
