@@ -27,7 +27,6 @@ def before_load_schema(context: Any, raw_schema: dict[str, Any]) -> None:
         for answer in operation["responses"].values():
             stream = answer.get("content", {}).get("text/event-stream")
             if stream is not None:
-                del stream["schema"]
                 stream["itemSchema"] = {
                     "type": "object",
                     "required": ["data"],

@@ -183,11 +183,11 @@ def _answer(status: int, content: Node) -> Node:
 
 
 def _stream(row: Row, schemas: _Schemas) -> Node:
-    media: Node = {"schema": {"type": "string", "description": "Server-sent events (WHATWG HTML)."}}
-    if row.endpoint.events:
-        # OpenAPI 3.1 has no word for the items of a stream; 3.2 calls it `itemSchema`.
-        media["x-event-data"] = {"anyOf": [schemas.of(shape) for shape in row.endpoint.events]}
-    return media
+    # OpenAPI 3.1 has no word for the items of a stream (3.2 calls it `itemSchema`), and a `schema`
+    # of the whole is held against each event by who reads streams.
+    if not row.endpoint.events:
+        return {}
+    return {"x-event-data": {"anyOf": [schemas.of(shape) for shape in row.endpoint.events]}}
 
 
 _HEADERS: Final[Node] = {
