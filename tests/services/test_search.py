@@ -135,7 +135,12 @@ async def test_a_hidden_answer_is_found_once_it_is_shown(search, conversations, 
 
     async def answer(tx, **values):
         await tx.messages.finish(
-            answer_id, reasoning=None, prompt_tokens=1, completion_tokens=1, **values
+            answer_id,
+            reasoning=None,
+            prompt_tokens=1,
+            completion_tokens=1,
+            is_hidden=False,
+            **values,
         )
         await tx.search.enqueue(
             owner_id=conversation.owner_id, kind=SearchKind.MESSAGE, ref=answer_id

@@ -1,6 +1,7 @@
 """`palaver migrate`."""
 
 import argparse
+import os
 
 from palaver.config import load
 from palaver.storage import migrate as migration
@@ -11,6 +12,7 @@ from palaver.storage.process_lock import sole_process
 async def migrate(_: argparse.Namespace) -> int:
     """Apply the steps that the database lacks, and name them."""
     settings = load()
+    os.umask(0o077)
     with sole_process(settings.database):
         db = await open_database(settings.database)
         try:

@@ -196,8 +196,9 @@ class GenerationService:
     async def wait(self, actor: Actor, uuid: str) -> Message:
         """Wait for the end of a run and return its answer.
 
-        Of a canceled run that is what had been said. Raises `NotFound`, or `ProviderError` with
-        the run's own failure, `INTERRUPTED` when a worker died over it.
+        Of a canceled run that is what had been said. Raises `NotFound`, `DomainError` (`CONFLICT`:
+        canceled before a word), or `ProviderError` with the run's own failure, `INTERRUPTED` when a
+        worker died over it.
         """
         follower = await self.follow(actor, uuid)
         ending: Event = Interrupted()  # what a stream without an end of its own comes to
@@ -214,6 +215,8 @@ class GenerationService:
             answer = await tx.messages.get(generation.answer_id)
         if answer is None:
             raise NotFound("generation")
+        if answer.is_hidden:
+            raise DomainError("This answer was canceled before a word.", kind=ErrorKind.CONFLICT)
         return answer
 
     async def cancel(self, actor: Actor, uuid: str) -> None:

@@ -44,6 +44,17 @@ class RegistrationService:
         self.passwords = passwords
         self.throttle = throttle
 
+    async def check_open(self, actor: Actor) -> None:  # noqa: ARG002  # nobody may, whoever asks
+        """Raise `DomainError` (`REGISTRATION_CLOSED`) where nobody may register."""
+        if self.policy.registration is RegistrationMode.CLOSED:
+            raise DomainError("Registration is closed.", kind=ErrorKind.REGISTRATION_CLOSED)
+
+    async def check_bootstrap(self, actor: Actor) -> None:  # noqa: ARG002  # see above
+        """Raise `DomainError` (`BOOTSTRAP_DISABLED`) where no token makes an administrator."""
+        async with self.db.read() as tx:
+            if not self.policy.bootstrap_token or await tx.facts.find(ADMINISTRATOR) is not None:
+                raise _bootstrap_disabled()
+
     async def register(
         self, actor: Actor, registration: Registration, *, invite_code: str | None = None
     ) -> User:
@@ -137,6 +148,7 @@ class RegistrationService:
         self, actor: Actor, registration: Registration, code: str | None, opener: Opener[S]
     ) -> S:
         code = (code or "").strip()
+        await self.check_open(actor)
         self._check_mode(code)
         async with self.db.read() as tx:
             if code and not (
@@ -157,11 +169,7 @@ class RegistrationService:
             return await opener(tx, user, actor.client, at=at)
 
     def _check_mode(self, code: str) -> None:
-        mode = self.policy.registration
-        if mode is RegistrationMode.CLOSED:
-            message = "Registration is closed."
-            raise DomainError(message, kind=ErrorKind.REGISTRATION_CLOSED)
-        if mode is RegistrationMode.INVITE and not code:
+        if self.policy.registration is RegistrationMode.INVITE and not code:
             raise _invalid_invite()
 
 

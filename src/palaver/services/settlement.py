@@ -7,6 +7,7 @@ import msgspec
 from palaver.domain.events import (
     Ending,
     Failed,
+    Finished,
     Segment,
     UsageReported,
     pack,
@@ -86,6 +87,8 @@ async def finish(
                 reasoning=output.reasoning or None,
                 prompt_tokens=None if usage is None else usage.prompt_tokens,
                 completion_tokens=None if usage is None else usage.completion_tokens,
+                # A completed answer is one, even without words (decisions, 25).
+                is_hidden=not output.text and not isinstance(ending, Finished),
             )
             if output.text:
                 await tx.search.enqueue(

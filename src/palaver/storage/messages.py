@@ -139,8 +139,9 @@ class MessageStore:
         reasoning: str | None,
         prompt_tokens: int | None,
         completion_tokens: int | None,
+        is_hidden: bool,
     ) -> None:
-        """Store an answer, and show it unless it is empty."""
+        """Store an answer, and show it unless `is_hidden`."""
         await self._connection.run(
             _FINISH,
             id=id,
@@ -149,7 +150,7 @@ class MessageStore:
             reasoning=reasoning,
             prompt_tokens=prompt_tokens,
             completion_tokens=completion_tokens,
-            is_hidden=int(not text),
+            is_hidden=int(is_hidden),
         )
 
     async def reasoning(self, id: int) -> str:

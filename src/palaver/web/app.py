@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -16,7 +17,7 @@ from palaver.services.services import Services
 from palaver.web.answers import finish, json_answer
 from palaver.web.authentication import authenticate
 from palaver.web.binding import Signature, signature_of
-from palaver.web.bodies import decode_body, read_body
+from palaver.web.bodies import decode_body
 from palaver.web.call import Call
 from palaver.web.endpoint import Dialect, Endpoint
 from palaver.web.idempotency import once
@@ -99,7 +100,7 @@ class Application:
         dialect = self._fallback
         try:
             path: str = scope["path"]
-            found = self._rows.find(path)
+            found = self._rows.find(_segments(scope))
             if found is None:
                 dialect = self._owner_of_stray(path)
                 raise NotFound("route")
@@ -122,10 +123,12 @@ class Application:
     async def _handle(self, call: Call, row: Row, values: list[str]) -> Response:
         endpoint, signature = row.endpoint, row.signature
         await authenticate(call, endpoint)
+        if endpoint.gate is not None:
+            await endpoint.gate(call)
         content = b""
         body = None
         if signature.body is not None:
-            content = await read_body(call.request, max_bytes=endpoint.max_bytes)
+            content = await call.content(max_bytes=endpoint.max_bytes)
             content_type = call.header(b"content-type") or ""
             body = decode_body(
                 content, content_type, signature.body, takes_form=endpoint.takes_form
@@ -163,6 +166,14 @@ def render(dialect: Dialect, call: Call, error: DomainError) -> Response:
     if response.status_code == 401 and dialect.signs_in_by == "bearer":
         response.headers["www-authenticate"] = "Bearer"
     return response
+
+
+def _segments(scope: Scope) -> list[str]:
+    """Return the segments of the path; an encoded slash is part of one, and cuts nothing."""
+    raw: bytes = scope.get("raw_path") or b""
+    if b"%" not in raw:
+        return str(scope["path"]).split("/")
+    return [unquote(segment) for segment in raw.partition(b"?")[0].decode("latin-1").split("/")]
 
 
 async def _refuse_websocket(receive: Receive, send: Send) -> None:

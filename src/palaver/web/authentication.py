@@ -2,13 +2,16 @@
 
 import re
 from typing import Final
+from urllib.parse import parse_qsl
 
 from palaver.domain.errors import DomainError, ErrorKind
 from palaver.domain.users import Actor
+from palaver.web.bodies import FORM
 from palaver.web.call import SESSION_COOKIE, Call
 from palaver.web.endpoint import Access, Csrf, Endpoint
 
 CSRF_HEADERS: Final = (b"x-csrf-token", b"x-csrftoken")
+CSRF_FIELD: Final = "csrf_token"
 _ORIGIN: Final = re.compile(r"(https?)://([^][:/?#@\s]+|\[[0-9a-f:.]+\])(:[0-9]+)?")
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 
@@ -24,7 +27,7 @@ async def authenticate(call: Call, endpoint: Endpoint) -> None:
         return
     await _identify(call)
     if call.cookie_token is not None and endpoint.changes:
-        check_csrf(call, call.cookie_token, endpoint.csrf)
+        await check_csrf(call, call.cookie_token, endpoint)
     if endpoint.access is Access.ADMIN:
         call.actor.require_admin()
 
@@ -52,18 +55,29 @@ def bearer_of(call: Call) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def check_csrf(call: Call, cookie: str, rule: Csrf) -> None:
+async def check_csrf(call: Call, cookie: str, endpoint: Endpoint) -> None:
     """Raise `DomainError` (`CSRF_INVALID`) unless our own page sent this request."""
     if is_foreign(call):
         raise DomainError("This request comes from another site.", kind=ErrorKind.CSRF_INVALID)
-    given = next((value for name in CSRF_HEADERS if (value := call.header(name))), None)
-    if given is None and rule is Csrf.OPTIONAL:
+    given = await _csrf_token(call, endpoint)
+    if given is None and endpoint.csrf is Csrf.OPTIONAL:
         return
     if given is None or not call.services.sessions.is_csrf_token(cookie, given):
         raise DomainError(
             "The CSRF token is missing or wrong: send the cookie `csrftoken` as X-CSRF-Token.",
             kind=ErrorKind.CSRF_INVALID,
         )
+
+
+async def _csrf_token(call: Call, endpoint: Endpoint) -> str | None:
+    """Return what a script sent in a header, or a form in its field."""
+    for name in CSRF_HEADERS:
+        if (value := call.header(name)) is not None:
+            return value
+    if (call.header(b"content-type") or "").partition(";")[0].strip().lower() != FORM:
+        return None
+    content = await call.content(max_bytes=endpoint.max_bytes)
+    return dict(parse_qsl(content.decode("utf-8", "replace"))).get(CSRF_FIELD)
 
 
 def is_foreign(call: Call) -> bool:

@@ -10,6 +10,7 @@ that answers with something else than JSON returns a `Response`.
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import reduce
 from operator import or_
 from types import NoneType, UnionType
@@ -81,9 +82,18 @@ class Signature:
                 faults += wrong
             else:
                 value = msgspec.convert(text, parameter.type, strict=False)
+                if _is_lax(text, value):
+                    faults.append(FieldFault(path, Fault.WRONG_FORMAT, "Write this out."))
                 arguments[parameter.name] = value
         if faults:
             raise InvalidInput(faults)
+
+
+def _is_lax(text: str, value: Any) -> bool:
+    """Tell whether the decoder was kinder than we are: `1.0` is no integer, `1` is no time."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return not text.removeprefix("-").isdecimal()
+    return isinstance(value, datetime) and text.lstrip("-").replace(".", "", 1).isdecimal()
 
 
 def _without_null(type_: Any) -> Any:

@@ -6,6 +6,7 @@ from starlette.requests import Request
 
 from palaver.domain.users import Actor, Client
 from palaver.services.services import Services
+from palaver.web.bodies import read_body
 from palaver.web.settings import WebSettings
 
 SESSION_COOKIE: Final = "palaver_session"
@@ -19,6 +20,7 @@ class Call:
     """The request, its caller and the services; made once per request, never shared."""
 
     __slots__ = (
+        "_content",
         "_headers",
         "actor",
         "cookie_token",
@@ -41,7 +43,14 @@ class Call:
         self.cookie_token: str | None = None  # the session cookie, when it decided who calls
         self.resumes: str | None = None  # the generation that a repeated Idempotency-Key began
         self.new_cookies: list[str] = []  # `Set-Cookie` values that go out with the answer
+        self._content: bytes | None = None
         self._headers: dict[bytes, bytes] = dict(request.scope["headers"])
+
+    async def content(self, *, max_bytes: int) -> bytes:
+        """Return the whole body, read once; raises `DomainError` (`PAYLOAD_TOO_LARGE`)."""
+        if self._content is None:
+            self._content = await read_body(self.request, max_bytes=max_bytes)
+        return self._content
 
     def header(self, name: bytes) -> str | None:
         """Return a request header by its lower-case name; of several the last one."""

@@ -1,7 +1,7 @@
 """What a contract is made of: a table of endpoints, and how it words a failure."""
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -14,6 +14,10 @@ JSON_MAX_BYTES: Final = 2 * 1024 * 1024
 
 Handler: TypeAlias = Callable[..., Any]
 """An async function whose signature is the endpoint's schema: see `palaver.web.binding`."""
+
+
+Gate: TypeAlias = Callable[[Call], Awaitable[None]]
+"""Raises `DomainError` where an endpoint is closed to everybody: a 403 comes before any 400."""
 
 
 class Access(enum.Enum):
@@ -41,6 +45,7 @@ class Endpoint:
     access: Access = Access.USER
     status: int = 200
     csrf: Csrf = Csrf.REQUIRED
+    gate: Gate | None = None  # refuses before the body is looked at
     takes_form: bool = False  # application/x-www-form-urlencoded as well as JSON
     max_bytes: int = JSON_MAX_BYTES
     is_documented: bool = True  # stands in the OpenAPI document

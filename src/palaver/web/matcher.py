@@ -50,9 +50,12 @@ class Matcher(Generic[T]):
             if template != "/":
                 self._adopt(template[:-1] if template.endswith("/") else template + "/", leaf)
 
-    def find(self, path: str) -> tuple[Leaf[T], list[str]] | None:
-        """Return the leaf of a path and the values of its parameters in order, or None."""
-        return _search(self._root, path.split("/"), 0, [])
+    def find(self, segments: list[str]) -> tuple[Leaf[T], list[str]] | None:
+        """Return the leaf of a path and the values of its parameters in order, or None.
+
+        The path is given as its segments, the first one empty: `["", "conversations", "7"]`.
+        """
+        return _search(self._root, segments, 0, [])
 
     def _node(self, template: str) -> _Node[T]:
         node = self._root

@@ -176,7 +176,6 @@ async def test_an_invite_that_has_expired_lets_nobody_in(
         {"expires_in_hours": 10**30},
         {"max_uses": 0},
         {"max_uses": "1"},
-        {"max_uses": None},
     ],
 )
 async def test_an_invite_that_makes_no_sense_is_refused(admin: Visitor, body: object) -> None:

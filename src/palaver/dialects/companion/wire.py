@@ -64,8 +64,8 @@ class ValidationError(Struct):
 class Credentials(Struct):
     """The body of "Get Access Token"; OAuth2's other fields are of no account."""
 
-    username: Annotated[str, Meta(min_length=1)]
-    password: Annotated[str, Meta(min_length=1)]
+    username: Annotated[str, Meta(min_length=1, max_length=1000)]
+    password: Annotated[str, Meta(min_length=1, max_length=1000)]
     otp: str | None = None
 
 
@@ -131,7 +131,7 @@ class ChatMessage(Struct):
 class ChatRequest(Struct):
     """The body of "Send Message"."""
 
-    messages: Annotated[list[ChatMessage], Meta(min_length=1)]
+    messages: Annotated[list[ChatMessage], Meta(min_length=1, max_length=1000)]
     conversation_id: UUID | None = None
     stream: bool = False
 

@@ -7,6 +7,11 @@ from palaver.dialects.streaming.authentication import signed_in
 from palaver.web.call import Call
 
 
+async def may_bootstrap(call: Call) -> None:
+    """Refuse where no token makes an administrator. Contract: "Bootstrap Admin"."""
+    await call.services.registrations.check_bootstrap(call.actor)
+
+
 async def bootstrap(call: Call, body: wire.Bootstrap) -> wire.SignedIn:
     """Make the first administrator, by the token in `X-Bootstrap-Token`, and sign them in.
 
@@ -40,7 +45,9 @@ async def update_user(call: Call, user_id: int, body: wire.UserUpdate) -> wire.U
 async def create_invite(call: Call, body: wire.InviteCreate) -> wire.NewInvite:
     """Make a code that lets somebody register. Contract: "Create Invite"."""
     invite = await call.services.invites.create(
-        call.actor, expires_in_hours=body.expires_in_hours, max_uses=body.max_uses
+        call.actor,
+        expires_in_hours=body.expires_in_hours,
+        max_uses=1 if body.max_uses is None else body.max_uses,
     )
     return wire.NewInvite.of(invite)
 

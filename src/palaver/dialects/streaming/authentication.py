@@ -27,6 +27,11 @@ async def me(call: Call) -> wire.Me:
     return wire.Me(wire.Person.of(user))
 
 
+async def may_register(call: Call) -> None:
+    """Refuse where nobody may register. Beyond the document."""
+    await call.services.registrations.check_open(call.actor)
+
+
 async def register(call: Call, body: wire.Register) -> wire.SignedIn:
     """Make an account and sign in. Beyond the document; answers as "Login" does."""
     sign_in = await call.services.registrations.register_and_sign_in(

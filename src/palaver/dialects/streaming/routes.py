@@ -43,7 +43,14 @@ ENDPOINTS: Final = (
     Endpoint("POST", "/auth/logout", authentication.logout),
     Endpoint("GET", "/auth/me", authentication.me),
     # Admin
-    Endpoint("POST", "/admin/bootstrap", admin.bootstrap, PUBLIC, refuses=(403, 409, 429)),
+    Endpoint(
+        "POST",
+        "/admin/bootstrap",
+        admin.bootstrap,
+        PUBLIC,
+        gate=admin.may_bootstrap,
+        refuses=(403, 409, 429),
+    ),
     Endpoint("GET", "/admin/users", admin.list_users, ADMIN),
     Endpoint("POST", "/admin/invites", admin.create_invite, ADMIN),
     # Providers
@@ -52,7 +59,14 @@ ENDPOINTS: Final = (
     Endpoint("GET", "/health", health.check, PUBLIC),
     Endpoint("GET", "/version", health.version, PUBLIC),
     # Beyond the document
-    Endpoint("POST", "/auth/register", authentication.register, PUBLIC, refuses=(403, 409)),
+    Endpoint(
+        "POST",
+        "/auth/register",
+        authentication.register,
+        PUBLIC,
+        gate=authentication.may_register,
+        refuses=(403, 409),
+    ),
     Endpoint("PATCH", "/admin/users/{user_id}", admin.update_user, ADMIN),
     Endpoint("GET", "/admin/invites", admin.list_invites, ADMIN),
     Endpoint("POST", "/admin/invites/{invite}/revoke", admin.revoke_invite, ADMIN),

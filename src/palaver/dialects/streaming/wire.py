@@ -320,7 +320,7 @@ class InviteCreate(Struct):
     """The body of "Create Invite"."""
 
     expires_in_hours: Int64 | None = None
-    max_uses: Int64 = 1
+    max_uses: Int64 | None = None  # 1
 
 
 class NewInvite(Struct):
