@@ -151,8 +151,9 @@ class Query:
     def _spans_of_line(self, line: str, base: int) -> Iterator[tuple[int, int]]:
         folded = line.casefold()
         image = folded.translate(_TABLE)
-        if len(image) == len(line) and _is_normal(line) and _is_normal(folded):
-            # Nothing grew or shrank: what stands at n stands at n.
+        is_same_length = len(line) == len(folded) == len(image)
+        if is_same_length and _is_normal(line) and _is_normal(folded):
+            # Nothing grew and nothing shrank: what stands at n stands at n.
             for start, end in self._found(image):
                 yield base + start, base + end
         elif self._pattern.search(_image(line)):
