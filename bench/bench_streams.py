@@ -10,6 +10,7 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from bench.client import Reading, percentile, request, stream
@@ -28,20 +29,21 @@ from bench.stage import (
 )
 
 STREAMS = 500
-TOKENS = 200
+TOKENS = 160
 RATE = 20
 USERS = 50
 ROUNDS = 5
 
 
-def streams(*, on: str, quick: bool = False) -> list[Row]:
+def streams(*, on: str, quick: bool = False) -> Iterator[Row]:
     """Measure 500 live streams, one alone, and 500 starts within a second."""
     count, tokens, rounds = (20, 60, 1) if quick else (STREAMS, TOKENS, ROUNDS)
     with tempfile.TemporaryDirectory() as folder, upstream() as upstream_port:
         if on == "SQLite":
-            return _on(Path(folder), None, on, upstream_port, count, tokens, rounds)
-        with postgresql() as url:
-            return _on(Path(folder), url, on, upstream_port, count, tokens, rounds)
+            yield from _on(Path(folder), None, on, upstream_port, count, tokens, rounds)
+        else:
+            with postgresql() as url:
+                yield from _on(Path(folder), url, on, upstream_port, count, tokens, rounds)
 
 
 class Run:
@@ -64,15 +66,14 @@ def _on(
     count: int,
     tokens: int,
     rounds: int,
-) -> list[Row]:
+) -> Iterator[Row]:
     floor_port = free_port()
     floor = started(["-m", "bench.floors.relay", str(floor_port), str(upstream_port)], floor_port)
     with floor as below, palaver(folder, upstream_port=upstream_port, database_url=url) as server:
         users = [register(server.port, f"reader{index}") for index in range(min(USERS, count))]
-        rows = _many(server, below, users, on, count, tokens, rounds)
-        rows += _one(server, below, users, on, tokens // 4, rounds)
-        rows.append(_starts(server, users, on, count))
-    return rows
+        yield from _many(server, below, users, on, count, tokens, rounds)
+        yield from _one(server, below, users, on, tokens // 4, rounds)
+        yield _starts(server, users, on, count)
 
 
 def _asks(server: Server, users: list[User], count: int, words: str) -> list[bytes]:
