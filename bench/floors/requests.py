@@ -134,12 +134,14 @@ class PostgreSQLFloor:
     def __init__(self, url: str) -> None:
         self.url = url
         self.pool = None
+        self.lock = asyncio.Lock()
 
     async def connected(self):
-        if self.pool is None:
-            import asyncpg
+        import asyncpg
 
-            self.pool = await asyncpg.create_pool(self.url, min_size=20, max_size=20)
+        async with self.lock:  # the first requests come together
+            if self.pool is None:
+                self.pool = await asyncpg.create_pool(self.url, min_size=20, max_size=20)
         return self.pool
 
     async def list(self, owner, limit):
