@@ -18,10 +18,12 @@ from palaver.domain.events import (
 from palaver.domain.generations import GenerationState, Options
 from palaver.domain.models import ModelProfile
 from palaver.domain.usage import UsageKind
+from palaver.services.driver import MAX_ATTEMPTS
 from palaver.services.generations import Choice
 from palaver.services.models import ResolvedModel
 from palaver.services.settlement import Output, finish
 from palaver.storage.database import Database, StatementFailed
+from palaver.storage.statements import Statement
 from tests.cast import a_cast
 from tests.fakes.provider import HOLD, ScriptedProvider, words
 from tests.services.conftest import Talk, a_worker
@@ -529,3 +531,39 @@ async def test_a_finish_that_comes_too_late_changes_nothing(db: Database) -> Non
         assert not is_ours
         assert await talk.conversations.get(talk.owner, conversation) == before
         assert await shown(talk, conversation) == [("user", "Hello?"), ("assistant", "Done.")]
+
+
+async def test_a_completed_answer_without_words_is_a_message(talk: Talk) -> None:
+    talk.provider.scripts = [words(usage=USAGE)]
+    conversation = await asked(talk)
+    generation = await talk.generations.answer(talk.owner, conversation, ANY)
+    await read(talk, generation.uuid)
+    assert await shown(talk, conversation) == [("user", "Hello?"), ("assistant", "")]
+
+
+async def test_waiting_for_what_is_canceled_before_a_word_is_a_conflict(talk: Talk) -> None:
+    talk.provider.scripts = [[HOLD]]
+    conversation = await asked(talk)
+    generation = await talk.generations.answer(talk.owner, conversation, ANY)
+    await talk.provider.held.wait()
+    waiting = asyncio.ensure_future(talk.generations.wait(talk.owner, generation.uuid))
+    await talk.generations.cancel(talk.owner, generation.uuid)
+    with pytest.raises(DomainError) as caught:
+        await waiting
+    assert caught.value.kind is ErrorKind.CONFLICT
+
+
+async def test_a_run_that_no_attempt_could_finish_is_given_up(db: Database) -> None:
+    cast = await a_cast(db)
+    async with a_worker(db, cast, ScriptedProvider([[HOLD]]), is_alone=False) as first:
+        conversation = await asked(first)
+        generation = await first.generations.answer(first.owner, conversation, ANY)
+        await first.provider.held.wait()
+        async with db.transaction() as tx:
+            raised: Statement[None] = Statement("update generations set attempt = :n")
+            await tx._connection.run(raised, n=MAX_ATTEMPTS)
+        first.runs.get(generation.id).attempt = MAX_ATTEMPTS  # type: ignore[union-attr]
+    provider = ScriptedProvider([words("never")])
+    async with a_worker(db, cast, provider, is_alone=False) as second:
+        assert isinstance((await read(second, generation.uuid))[-1], Failed)
+    assert provider.requests == []
