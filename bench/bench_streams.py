@@ -171,7 +171,7 @@ def _many(
             p50 <= 5 and p99 <= 15,
         ),
         Row(
-            f"{count} streams: server CPU a token",
+            f"{count} streams: server CPU a token, starts and ends left out",
             on,
             f"{cpu:.0f} µs against {floor_cpu:.0f} ({ratio:.2f} times)",
             "≤ 1.5 times",

@@ -27,6 +27,11 @@ in turn in one run, medians of five. What each floor is, stands in `bench/floors
 application on the same server that does the same work with no framework, no authentication, no
 checks; the relay's floor stores nothing. PostgreSQL shares the two cores.
 
+CPU a token is taken while all of them stream: the starts and ends of runs come on top. A first
+delta's delay is the time from the request to it, less the pause of the upstream before its first
+token. Memory a stream is that of the first round, before the end: what has been freed once is not
+given back to the system.
+
 """
 
 
