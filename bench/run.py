@@ -23,7 +23,8 @@ BENCHES = {"requests": requests, "streams": streams, "resume": resume, "footprin
 HEAD = """# Benchmarks
 
 Written by `make bench`. Server on one core, load and upstream on the other; Palaver and its floor
-in turn in one run, medians of five. What each floor is, stands in `bench/floors/`: a bare ASGI
+in turn in one run; rates, CPU and latencies are medians of five, while search, starts, reconnects
+and memory are taken once. What each floor is, stands in `bench/floors/`: a bare ASGI
 application on the same server that does the same work with no framework, no authentication, no
 checks; the relay's floor stores nothing. PostgreSQL shares the two cores.
 
