@@ -8,11 +8,20 @@ from typing import Any
 
 FOLDER = Path(__file__).parent.parent / "docs" / "contracts"
 
-_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_HEADING = re.compile(r"^(?:#+ (.+?)|\d+\. \*\*(.+)\*\*)\s*$", re.MULTILINE)
+_PART = re.compile(r"^## (.+)$", re.MULTILINE)
 # A document may end without closing its last fence.
 _EXAMPLE = re.compile(
-    r"\*\*(Request|Response)[^*]*\*\*:?\s*```json\n(.*?)(?:^\s*```|\Z)", re.DOTALL | re.MULTILINE
+    r"\b(Request|Response)\b[^\n]*\s*```json\n(.*?)(?:^\s*```|\Z)", re.DOTALL | re.MULTILINE
 )
+# `GET /path`, a line of its own with both, **GET** `/path` below a base, or URL and method apart.
+_ROUTES = (
+    re.compile(r"`(GET|POST|PUT|PATCH|DELETE) (/[^`?]*)"),
+    re.compile(r"^(GET|POST|PUT|PATCH|DELETE) (/[^\s?]*)", re.MULTILINE),
+    re.compile(r"\*\*(GET|POST|PUT|PATCH|DELETE)\*\* `(/[^`?]*)"),
+    re.compile(r"URL: `(?P<path>/[^`?]*)`\s+- Method: (?P<method>[A-Z]+)"),
+)
+_BASES = {"platform": "/api/v1"}
 
 
 @dataclass(frozen=True)
@@ -23,14 +32,44 @@ class Chapter:
     response: Any
 
 
-def examples(contract: str) -> dict[str, Chapter]:
-    """Return the examples of a contract by their headings."""
-    text = (FOLDER / f"{contract}.md").read_text(encoding="utf-8")
-    _, *parts = _HEADING.split(text)
+def document(contract: str) -> str:
+    """Return the document of a contract."""
+    return (FOLDER / f"{contract}.md").read_text(encoding="utf-8")
+
+
+def headings(contract: str) -> set[str]:
+    """Return what a handler may cite."""
+    return {match[1] or match[2] for match in _HEADING.finditer(document(contract))}
+
+
+def routes(contract: str) -> set[tuple[str, str]]:
+    """Return the method and path of every documented route, parameters as `{}`."""
+    found = set()
+    for pattern in _ROUTES:
+        for match in pattern.finditer(document(contract)):
+            named = match.groupdict()
+            method, path = (named["method"], named["path"]) if named else match.groups()
+            path = re.sub(r"\{[^}]*\}|<[^>]*>", "{}", path)
+            found.add((method, _BASES.get(contract, "") + path))
+    return found
+
+
+def examples(contract: str, *, part: str | None = None) -> dict[str, Chapter]:
+    """Return the examples of a contract by their headings.
+
+    Where two chapters have the same name, `part` is the heading of the second level above one.
+    """
+    text = document(contract)
+    if part is not None:
+        _, *parts = _PART.split(text)
+        text = dict(zip(parts[::2], parts[1::2], strict=True))[part]
+    found = list(_HEADING.finditer(text))
+    ends = [match.start() for match in found[1:]] + [len(text)]
     chapters = {}
-    for heading, content in zip(parts[::2], parts[1::2], strict=True):
-        found = {kind: json.loads(example) for kind, example in _EXAMPLE.findall(content)}
-        chapters[heading] = Chapter(found.get("Request"), found.get("Response"))
+    for match, end in zip(found, ends, strict=True):
+        content = text[match.end() : end]
+        given = {kind: json.loads(example) for kind, example in _EXAMPLE.findall(content)}
+        chapters[match[1] or match[2]] = Chapter(given.get("Request"), given.get("Response"))
     return chapters
 
 
