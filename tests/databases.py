@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncpg
 
 from palaver.storage.migrate import migrate
+from palaver.storage.migrations import m0002_plans
 from palaver.storage.opening import open_database
 
 # What pytest-xdist tells its workers; no settings of ours.
@@ -23,6 +24,9 @@ _FAST = (
     "autovacuum = off",
     "deadlock_timeout = '50ms'",
 )
+
+# What a fresh install has: the default plan and the first chatbot.
+_SEEDS = [text for text in m0002_plans.statements("postgresql") if "\nselect '" in text]
 
 # Empties every table but the version, and starts the ids anew; far cheaper than a new database.
 _WIPE = """
@@ -38,8 +42,9 @@ begin
         execute format('delete from %I', name);
     end loop;
     perform setval(c.oid, 1, false) from pg_class c where c.relkind = 'S';
+    {seeds}
 end $$
-"""
+""".replace("{seeds}", ";\n".join([*_SEEDS, ""]))
 
 
 @functools.cache

@@ -27,10 +27,12 @@ from palaver.services.generations import GenerationService
 from palaver.services.health import HealthService
 from palaver.services.idempotency import IdempotencyService
 from palaver.services.jobs import JobService
+from palaver.services.ledger import LedgerService
 from palaver.services.models import ModelService
 from palaver.services.purge import PurgeService
 from palaver.services.search import SearchService
 from palaver.services.services import Services
+from palaver.services.starting import Starter
 from palaver.storage.database import Database
 from palaver.storage.log import DatabaseLog
 from palaver.storage.migrate import migrate
@@ -92,18 +94,18 @@ async def opened(
         runs = Runs(DatabaseLog(db), clock=clock, is_alone=db.engine is Engine.SQLITE)
         driver = Driver(db, runs, models, clock=clock)
         runs.on_claim = driver.take_over
+        starter = Starter(driver, models, clock=clock, max_answer_tokens=settings.max_answer_tokens)
         people = identity.build(db, policy, clock=clock)
         stack.callback(people.passwords.close)
         services = Services(
             accounts=people.accounts,
             audit=people.audit,
             conversations=ConversationService(db, driver, clock=clock),
-            generations=GenerationService(
-                db, driver, models, clock=clock, max_answer_tokens=settings.max_answer_tokens
-            ),
+            generations=GenerationService(db, driver, starter, clock=clock),
             health=HealthService(db),
             idempotency=IdempotencyService(db, clock=clock),
             invites=people.invites,
+            ledger=LedgerService(db, clock=clock),
             models=models,
             registrations=people.registrations,
             search=SearchService(db),

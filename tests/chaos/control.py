@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from palaver import __main__
 from palaver.services import driver
+from palaver.services.ledger import Work, settle
 from palaver.storage.sqlite_writer import Writer
 from palaver.streaming.flusher import Flusher
 from palaver.streaming.run import Run
@@ -65,13 +66,22 @@ def tear_the_end() -> None:
         is_ours = await finish(db, generation, usage=None, **more)
         if is_ours and usage is not None:
             await asyncio.sleep(DELAY_SECONDS)
-            entries = _entries(generation, usage, earlier_calls=0, at=more["at"])
+            work = Work(
+                owner_id=generation.owner_id,
+                model=generation.model,
+                conversation_id=generation.conversation_id,
+                generation_id=generation.id,
+            )
             async with db.transaction() as tx:
-                for entry in entries:
-                    await tx.usage.append(entry)
+                await settle(
+                    tx,
+                    work,
+                    generation.terms,
+                    usage,
+                    started_at=generation.created_at,
+                    at=more["at"],
+                )
         return is_ours
-
-    from palaver.services.settlement import _entries  # noqa: PLC0415  # what is torn off
 
     driver.finish = finish_in_two
 

@@ -12,6 +12,7 @@ from palaver.services.conversations import ConversationService
 from palaver.services.driver import Driver
 from palaver.services.generations import GenerationService
 from palaver.services.models import ModelService
+from palaver.services.starting import Starter
 from palaver.storage.database import Database
 from palaver.storage.log import DatabaseLog
 from palaver.storage.statements import Engine
@@ -63,7 +64,7 @@ async def a_worker(
             runs,
             driver,
             ConversationService(db, driver),
-            GenerationService(db, driver, models),
+            GenerationService(db, driver, Starter(driver, models, clock=system_clock)),
             cast,
         )
     finally:

@@ -1,4 +1,5 @@
 import asyncio
+import math
 
 import pytest
 
@@ -17,11 +18,12 @@ from palaver.domain.events import (
 )
 from palaver.domain.generations import GenerationState, Options
 from palaver.domain.models import ModelProfile
+from palaver.domain.tokens import ESTIMATE_SHARE
 from palaver.domain.usage import UsageKind
 from palaver.services.driver import MAX_ATTEMPTS
-from palaver.services.generations import Choice
 from palaver.services.models import ResolvedModel
 from palaver.services.settlement import Output, finish
+from palaver.services.starting import Choice
 from palaver.storage.database import Database, StatementFailed
 from palaver.storage.statements import Statement
 from tests.cast import a_cast
@@ -227,8 +229,9 @@ async def test_the_worst_case_is_held_while_it_runs(talk: Talk) -> None:
     generation = await talk.generations.answer(talk.owner, conversation, choice)
     async with talk.db.read() as tx:
         (held,) = await tx.usage.held(owner_id=talk.owner.owner_id)
-    assert (held.generation_id, held.completion_tokens) == (generation.id, 55)
-    assert held.prompt_tokens > 0
+    prompt_tokens = math.ceil(generation.recipe.prompt_tokens / ESTIMATE_SHARE)
+    assert held.generation_id == generation.id
+    assert (held.messages, held.tokens) == (1, prompt_tokens + 55)
     talk.provider.go.set()
     await read(talk, generation.uuid)
     assert talk.provider.requests[0].max_tokens == 55
@@ -453,7 +456,7 @@ async def test_prompt_and_answer_fit_into_the_models_context_together(db: Databa
         assert sent.max_tokens is not None
         assert sent.max_tokens >= context // 2
         assert sent.max_tokens + generation.recipe.prompt_tokens / 0.9 <= context
-        assert all(hold.prompt_tokens + hold.completion_tokens <= context for hold in held)
+        assert all(hold.tokens <= context for hold in held)
 
 
 async def test_a_long_history_is_read_no_further_than_the_context_reaches(db: Database) -> None:

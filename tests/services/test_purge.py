@@ -6,7 +6,7 @@ from palaver.domain.errors import DomainError, ErrorKind
 from palaver.domain.events import EventKind, Segment
 from palaver.domain.generations import Generation, Options, Recipe
 from palaver.domain.search import SearchKind
-from palaver.domain.usage import UsageEntry, UsageKind
+from palaver.domain.usage import Terms, UsageEntry, UsageKind
 from palaver.domain.users import SYSTEM, Actor
 from palaver.jobs.purge_conversations import purge_conversation
 from palaver.kit.clock import HOUR
@@ -76,6 +76,7 @@ async def a_run(db: Database, conversation, question, *, finished_at=None) -> Ge
             worker=1,
             options=Options(),
             recipe=Recipe(leaf_id=question.id, prompt_tokens=1, max_tokens=1),
+            terms=Terms(),
             at=question.created_at,
         )
         segments = [Segment(at, at + 1, EventKind.TEXT, "x") for at in range(3)]
@@ -106,6 +107,7 @@ async def test_the_content_of_a_deleted_conversation_goes_and_the_ledger_stays(
     await SearchService(db).fold(SYSTEM)
     entry = UsageEntry(
         owner_id=gone.owner_id,
+        plan_id=None,
         conversation_id=gone.id,
         generation_id=generation.id,
         kind=UsageKind.ANSWER,
@@ -116,7 +118,11 @@ async def test_the_content_of_a_deleted_conversation_goes_and_the_ledger_stays(
         cached_tokens=0,
         cost_micro_usd=None,
         messages=1,
+        images=0,
+        charged_tokens=2,
+        is_free=0,
         is_estimate=0,
+        counted_at=clock(),
         created_at=clock(),
     )
     async with db.transaction() as tx:

@@ -6,8 +6,8 @@ from msgspec.structs import replace
 from palaver.domain.errors import NotFound
 from palaver.domain.users import Actor
 from palaver.kit.ids import new_uuid
-from palaver.services.generations import Choice
 from palaver.services.idempotency import Fresh, IdempotencyService
+from palaver.services.starting import Choice
 from tests.fakes.clock import StillClock
 from tests.fakes.provider import words
 from tests.services.conftest import Talk

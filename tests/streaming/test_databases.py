@@ -11,6 +11,7 @@ from palaver.domain.errors import ErrorKind
 from palaver.domain.events import EventKind, Failed, Segment, TextDelta
 from palaver.domain.generations import Options, Recipe
 from palaver.domain.log import Claimed, Refused
+from palaver.domain.usage import Terms
 from palaver.kit.clock import system_clock
 from palaver.storage.database import Database
 from palaver.storage.log import DatabaseLog
@@ -304,6 +305,7 @@ async def test_a_run_that_is_queued_is_told_to_whoever_has_room(house: House) ->
             worker=None,
             options=Options(),
             recipe=Recipe(leaf_id=1, prompt_tokens=1, max_tokens=1),
+            terms=Terms(),
             at=0,
         )
     await until(lambda: house.opened)

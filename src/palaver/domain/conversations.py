@@ -26,6 +26,11 @@ class Conversation(msgspec.Struct, frozen=True, gc=False):
     model: str | None  # `provider/name`, used where a request names none
     created_at: int
     updated_at: int
+    chatbot_id: int | None = None  # the persona that answers, None until somebody names one
+    asked_model: str | None = None  # the name under which its first model was asked for, an alias
+    metadata: str | None = None  # JSON of the client that made it
+    archived_at: int | None = None
+    auto_titled: int = 0  # gets a title of the model's after the first answer, while it has none
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -45,6 +50,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     is_hidden: int
     created_at: int
     edited_at: int | None
+    asked_model: str | None = None  # the name under which it was asked for, where it was an alias
 
     @property
     def total_tokens(self) -> int | None:

@@ -34,6 +34,7 @@ class ErrorKind(enum.StrEnum):
     BOOTSTRAP_DISABLED = "bootstrap_disabled"
     INVALID_BOOTSTRAP_TOKEN = "invalid_bootstrap_token"  # noqa: S105
     REGISTRATION_CLOSED = "registration_closed"
+    NOT_IN_PLAN = "not_in_plan"  # it is there, but the caller's plan does not hold it
     INVALID_INVITE = "invalid_invite"
 
     # Is it there?
@@ -98,6 +99,31 @@ class NotFound(DomainError):
     def __init__(self, noun: str) -> None:
         super().__init__(f"{noun.capitalize()} not found.")
         self.noun = noun
+
+
+class QuotaExceeded(DomainError):
+    """A limit of the caller's plan leaves no room; of several, the one that frees last.
+
+    `limit` is the plan's field, `window` one of `hour`, `three_hours`, `twelve_hours`, `day`,
+    `week`, `month`, `lifetime`; `reset_at` is the instant at which there is room again, None =
+    never by itself.
+    """
+
+    kind = ErrorKind.QUOTA_EXCEEDED
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        limit: str,
+        window: str,
+        reset_at: int | None,
+        retry_after_seconds: int,
+    ) -> None:
+        super().__init__(message, retry_after_seconds=retry_after_seconds)
+        self.limit = limit
+        self.window = window
+        self.reset_at = reset_at
 
 
 class Fault(enum.StrEnum):

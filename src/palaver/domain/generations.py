@@ -5,6 +5,8 @@ import enum
 import msgspec
 
 from palaver.domain.events import EventKind
+from palaver.domain.providers import Turn
+from palaver.domain.usage import Terms
 
 
 class GenerationState(enum.StrEnum):
@@ -48,6 +50,7 @@ class Recipe(msgspec.Struct, frozen=True, omit_defaults=True):
     leaf_id: int
     prompt_tokens: int  # our estimate, before the provider's own figure
     max_tokens: int  # the answer's cap, sent upstream and reserved
+    context: tuple[Turn, ...] | None = None  # sent instead of the history, where a request says so
 
 
 class Generation(msgspec.Struct, frozen=True):
@@ -66,6 +69,7 @@ class Generation(msgspec.Struct, frozen=True):
     cancel_requested_at: int | None
     options: Options
     recipe: Recipe
+    terms: Terms
     outline: str | None  # the log in short, once it has ended: see `Outline`
     created_at: int
     finished_at: int | None

@@ -22,6 +22,8 @@ class ModelProfile(msgspec.Struct, frozen=True, omit_defaults=True):
     has_tools: bool = False
     has_json_mode: bool = False
     continues: bool = False  # goes on from a given beginning of its answer
+    prompt_price: int | None = None  # micro-USD per million tokens, by its provider's list
+    completion_price: int | None = None
     type: ModelType = ModelType.TEXT
 
 
@@ -43,6 +45,18 @@ class Model(msgspec.Struct, frozen=True):
     is_active: int
     listed_at: int | None  # when its provider last listed it
     created_at: int
+    description: str = ""
+    type: ModelType | None = None  # an administrator's word for it, over the profile's
+    is_free: int = 0  # counts only against a plan's limits for free models
+    multiplier_percent: int = 100  # by which its tokens count against a plan's limits
+    open_to_all: int = 1  # else only to the plans that it is linked to
+    prompt_price: int | None = None  # micro-USD per million tokens, an administrator's word
+    completion_price: int | None = None
+
+    @property
+    def model_type(self) -> ModelType:
+        """Return what it makes."""
+        return self.type or self.profile.type
 
     @property
     def provider_id(self) -> str:

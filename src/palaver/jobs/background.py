@@ -8,6 +8,7 @@ from palaver.jobs.loops import Loops
 from palaver.jobs.purge_conversations import purge_conversation
 from palaver.jobs.purge_expired import KIND as PURGE_EXPIRED
 from palaver.jobs.purge_expired import Purge, purge_expired
+from palaver.jobs.release_orphans import release_orphans
 from palaver.jobs.renew_keys import renew_keys
 from palaver.jobs.worker import JobWorker
 from palaver.kit.clock import DAY, Clock, system_clock
@@ -34,6 +35,7 @@ class Background:
         self._worker.start()
         self._loops.start(fold_search(self._services.search), name="fold search")
         self._loops.start(renew_keys(self._services.idempotency), name="renew keys")
+        self._loops.start(release_orphans(self._services.ledger), name="release orphans")
         self._loops.start(self._begin, name="begin")
 
     def wake(self) -> None:
@@ -66,6 +68,7 @@ def build(
         purge.events,
         purge.deleted_messages,
         sessions,
+        services.ledger.forget_steps,
     ]
     worker = JobWorker(
         jobs,

@@ -37,8 +37,16 @@ class ConversationService:
         title: str | None = None,
         system_prompt: str | None = None,
         model: str | None = None,
+        asked_model: str | None = None,
+        chatbot_id: int | None = None,
+        metadata: str | None = None,
+        auto_titled: bool = False,
     ) -> Conversation:
-        """Start an empty conversation. Raises `InvalidInput` for the title."""
+        """Start an empty conversation. Raises `InvalidInput` for the title.
+
+        `model` is `provider/name`, `asked_model` the alias that stood for it, `metadata` JSON of
+        the client's own; with `auto_titled` the model is asked for a title in time.
+        """
         stored_title = None if title is None else parse_title(title)
         async with self.db.transaction() as tx:
             return await create_conversation(
@@ -47,6 +55,10 @@ class ConversationService:
                 title=stored_title,
                 system_prompt=system_prompt,
                 model=model,
+                asked_model=asked_model,
+                chatbot_id=chatbot_id,
+                metadata=metadata,
+                auto_titled=auto_titled,
                 at=self.clock(),
             )
 
@@ -109,6 +121,16 @@ class ConversationService:
                 owner_id=conversation.owner_id,
                 kind=SearchKind.TITLE,
                 ref=conversation.id,
+            )
+            return await get_conversation(tx, actor, conversation.id)
+
+    async def archive(self, actor: Actor, key: int | str, *, is_archived: bool) -> Conversation:
+        """Put it away, or take it out again. Raises `NotFound`."""
+        async with self.db.transaction() as tx:
+            conversation = await lock_conversation(tx, actor, key)
+            at = self.clock()
+            await tx.conversations.archive(
+                conversation.id, archived_at=at if is_archived else None, at=at
             )
             return await get_conversation(tx, actor, conversation.id)
 
@@ -195,6 +217,10 @@ async def create_conversation(
     system_prompt: str | None,
     model: str | None,
     at: int,
+    asked_model: str | None = None,
+    chatbot_id: int | None = None,
+    metadata: str | None = None,
+    auto_titled: bool = False,
 ) -> Conversation:
     """Insert a conversation, its title findable; once, however often its request is repeated.
 
@@ -208,6 +234,10 @@ async def create_conversation(
         title_key=None if title is None else fold(title),
         system_prompt=system_prompt,
         model=model,
+        asked_model=asked_model,
+        chatbot_id=chatbot_id,
+        metadata=metadata,
+        auto_titled=auto_titled,
         at=at,
     )
     if conversation is None:

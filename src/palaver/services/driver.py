@@ -28,8 +28,8 @@ from palaver.domain.users import SYSTEM
 from palaver.kit.clock import Clock, system_clock
 from palaver.kit.tasks import Tasks
 from palaver.services.models import ModelService, ResolvedModel
-from palaver.services.prompts import Plan, plan_run
-from palaver.services.settlement import Output, finish, settle
+from palaver.services.prompts import Prompt, build_prompt
+from palaver.services.settlement import Output, finish, usage_of
 from palaver.storage.database import Database, DatabaseError
 from palaver.storage.tx import Tx
 from palaver.streaming.followers import Follower
@@ -79,14 +79,14 @@ class Driver:
         """Return a reader of a live run, whoever drives it. Raises `BeyondTheEnd`."""
         return await self.runs.follow(generation_id, after=after)
 
-    def launch(self, generation: Generation, plan: Plan) -> None:
+    def launch(self, generation: Generation, prompt: Prompt) -> None:
         """Begin a run whose record is durable; returns at once.
 
         A queued one is left to whichever worker claims it, and so is one whose worker, this one,
         was declared dead in between.
         """
         if (live := self._open(generation)) is not None:
-            self._start(live, self._ask(live, plan))
+            self._start(live, self._ask(live, prompt))
 
     async def halt(self, conversation_id: int) -> None:
         """Cancel and settle whatever runs in a conversation."""
@@ -172,16 +172,16 @@ class Driver:
             if live.run.text and not resolved.model.profile.continues:
                 await self._conclude(live, Interrupted(), None)
                 return
-            plan = await self._plan_again(generation, resolved)
+            prompt = await self._prompt_again(generation, resolved)
         except DatabaseError:
             raise  # it passes; the run is taken over once more
         except DomainError as error:
             await self._conclude(live, _failed(error), None)
             return
         live.earlier_calls = live.generation.attempt - 1
-        await self._ask(live, plan, beginning=live.run.text)
+        await self._ask(live, prompt, beginning=live.run.text)
 
-    async def _plan_again(self, generation: Generation, resolved: ResolvedModel) -> Plan:
+    async def _prompt_again(self, generation: Generation, resolved: ResolvedModel) -> Prompt:
         async with self.db.read(snapshot=True) as tx:
             conversation = await tx.conversations.find(
                 generation.conversation_id, owner_id=generation.owner_id
@@ -189,26 +189,27 @@ class Driver:
             question = await tx.messages.get(generation.message_id)
             if conversation is None or question is None:
                 raise NotFound("conversation")
-            return await plan_run(
+            return await build_prompt(
                 tx,
                 conversation,
                 question,
                 resolved=resolved,
                 max_tokens=generation.recipe.max_tokens,
+                context=generation.recipe.context,
             )
 
-    async def _ask(self, live: Live, plan: Plan, *, beginning: str = "") -> None:
+    async def _ask(self, live: Live, prompt: Prompt, *, beginning: str = "") -> None:
         """Ask the provider, for what follows on the beginning of an answer where there is one."""
         options = live.generation.options
         begun = (Turn("assistant", beginning),) if beginning else ()
         request = CompletionRequest(
-            model=plan.resolved.model.upstream_name,
-            turns=plan.turns + begun,
-            max_tokens=plan.max_tokens,
+            model=prompt.resolved.model.upstream_name,
+            turns=prompt.turns + begun,
+            max_tokens=prompt.max_tokens,
             temperature=options.temperature,
             top_p=options.top_p,
         )
-        ending = await self._relay(live, plan.resolved.provider, request)
+        ending = await self._relay(live, prompt.resolved.provider, request)
         # What the provider counts of such a rest is not what the whole answer has used.
         await self._conclude(live, ending, None if beginning else live.usage)
 
@@ -233,7 +234,7 @@ class Driver:
         """Make the end true in the database, then show it."""
         run = live.run
         for _ in range(FINISH_TRIES):
-            usage = settle(live.generation, ending, reported, run.text, run.reasoning)
+            usage = usage_of(live.generation, ending, reported, run.text, run.reasoning)
             try:
                 unlogged = await run.seal(*([ending] if usage is None else [usage, ending]))
                 output = Output(run.outline, unlogged, run.text, run.reasoning)

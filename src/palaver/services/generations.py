@@ -1,7 +1,7 @@
 """Generations: ask, follow, cancel, ask again. What can be refused is refused before the start."""
 
 from collections.abc import Sequence
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -16,10 +16,10 @@ from palaver.domain.errors import (
     ProviderError,
 )
 from palaver.domain.events import FINAL, Event, Failed, Interrupted, unpack
-from palaver.domain.generations import Generation, GenerationState, Options, Recipe
+from palaver.domain.generations import Generation, GenerationState
+from palaver.domain.providers import Turn
 from palaver.domain.search import SearchKind
 from palaver.domain.streams import Stream
-from palaver.domain.usage import Reservation
 from palaver.domain.users import Actor
 from palaver.kit.clock import Clock, system_clock
 from palaver.kit.ids import new_uuid
@@ -32,45 +32,35 @@ from palaver.services.conversations import (
     lock_conversation,
 )
 from palaver.services.driver import Driver, request_cancels
-from palaver.services.models import ModelService, ResolvedModel
-from palaver.services.prompts import Plan, plan_run
 from palaver.services.settlement import replayed
+from palaver.services.starting import Choice, Starter
 from palaver.storage.database import Database
 from palaver.storage.tx import Tx
 from palaver.streaming.followers import Replay
 from palaver.streaming.segments import BeyondTheEnd
 
-MAX_ANSWER_TOKENS: Final = 8192
-
 Key: TypeAlias = int | str
 """A conversation's integer id or uuid."""
 
 
-class Choice(msgspec.Struct, frozen=True):
-    """Which model is asked, and how; what is None is left to the conversation and the server."""
+class Edit(msgspec.Struct, frozen=True):
+    """What an edit has made: the message anew, what left the active branch, and the run."""
 
-    provider_id: str | None = None
-    model: str | None = None
-    options: Options = Options()
+    message: Message
+    disabled: Sequence[str]  # uuids, oldest first
+    generation: Generation
 
 
 class GenerationService:
     """The runs of one's own conversations."""
 
     def __init__(
-        self,
-        db: Database,
-        driver: Driver,
-        models: ModelService,
-        *,
-        clock: Clock = system_clock,
-        max_answer_tokens: int = MAX_ANSWER_TOKENS,
+        self, db: Database, driver: Driver, starter: Starter, *, clock: Clock = system_clock
     ) -> None:
         self.db = db
         self.driver = driver
-        self.models = models
+        self.starter = starter
         self.clock = clock
-        self.max_answer_tokens = max_answer_tokens
 
     async def get(self, actor: Actor, uuid: str) -> Generation:
         """Return the record of a run. Raises `NotFound`."""
@@ -106,16 +96,15 @@ class GenerationService:
             return newest
         if after:
             raise _beyond_the_end()
-        resolved = await self._resolve(actor, conversation, choice)
-        plan: Plan | None = None
+        resolved = await self.starter.resolve(actor, conversation, choice)
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, conversation.id)
             question, generation = await _newest_run(tx, conversation)
-            if generation is None or not _stands(generation):
-                generation, plan = await self._begin(tx, conversation, question, resolved, choice)
-        if plan is not None:
-            self.driver.launch(generation, plan)
-        return generation
+            if generation is not None and _stands(generation):
+                return generation
+            start = await self.starter.begin(tx, conversation, question, resolved, choice)
+        self.starter.launch(start)
+        return start.generation
 
     async def send(
         self,
@@ -125,18 +114,20 @@ class GenerationService:
         choice: Choice,
         *,
         system_prompt: str | None = None,
+        context: Sequence[Turn] | None = None,
     ) -> tuple[Conversation, Message, Generation]:
         """Append messages, the last one the user's, and answer it; without a key, begin with them.
 
-        A system prompt replaces the conversation's. Nothing is stored unless the run starts.
-        Raises as `answer` does.
+        A system prompt replaces the conversation's; a context, which ends with the question, is
+        sent in place of its history. Nothing is stored unless the run starts. Raises as `answer`
+        does.
         """
         check_text(turns[-1][1])
         conversation: Conversation | None = None
         if key is not None:
             async with self.db.read() as tx:
                 conversation = await get_conversation(tx, actor, key)
-        resolved = await self._resolve(actor, conversation, choice)
+        resolved = await self.starter.resolve(actor, conversation, choice)
         async with self.db.transaction() as tx:
             if (made := await _made_before(tx, actor)) is not None:
                 return made
@@ -152,9 +143,11 @@ class GenerationService:
                     conversation = replace(conversation, system_prompt=system_prompt)
             messages = await append_messages(tx, actor, conversation, turns, at=at)
             question = messages[-1]
-            generation, plan = await self._begin(tx, conversation, question, resolved, choice)
-        self.driver.launch(generation, plan)
-        return conversation, question, generation
+            start = await self.starter.begin(
+                tx, conversation, question, resolved, choice, context=context
+            )
+        self.starter.launch(start)
+        return conversation, question, start.generation
 
     async def retry(self, actor: Actor, key: Key, choice: Choice) -> tuple[Message, Generation]:
         """Ask the newest user message again, as a sibling of it; what runs there is cancelled.
@@ -166,18 +159,45 @@ class GenerationService:
                 return made[1:]
             conversation = await get_conversation(tx, actor, key)
             await _newest_run(tx, conversation)
-        resolved = await self._resolve(actor, conversation, choice)
+        resolved = await self.starter.resolve(actor, conversation, choice)
         await self.driver.halt(conversation.id)
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, conversation.id)
             # Somebody may have started another since the halt; under the lock nobody can.
             late = await request_cancels(tx, conversation.id, at=self.clock())
             question, _ = await _newest_run(tx, conversation)
-            sibling = await self._sibling(tx, actor, conversation, question)
-            generation, plan = await self._begin(tx, conversation, sibling, resolved, choice)
-        self.driver.launch(generation, plan)
+            sibling = await self._sibling(
+                tx, conversation, question, uuid=actor.uuid_for("message")
+            )
+            start = await self.starter.begin(tx, conversation, sibling, resolved, choice)
+        self.starter.launch(start)
         await self.driver.cancel(late)
-        return sibling, generation
+        return sibling, start.generation
+
+    async def edit(self, actor: Actor, key: Key, uuid: str, *, text: str) -> Edit:
+        """Ask a shown user message with another text, and answer it anew.
+
+        The new version takes over the uuid, the former one gets a fresh one and leaves the active
+        branch with all that followed; what runs there is cancelled. Raises as `answer` does,
+        `NotFound` also for what is no user message of this conversation.
+        """
+        check_text(text)
+        async with self.db.read(snapshot=True) as tx:
+            conversation = await get_conversation(tx, actor, key)
+            await _question(tx, actor, conversation, uuid)
+        resolved = await self.starter.resolve(actor, conversation, Choice())
+        await self.driver.halt(conversation.id)
+        async with self.db.transaction() as tx:
+            conversation = await lock_conversation(tx, actor, conversation.id)
+            late = await request_cancels(tx, conversation.id, at=self.clock())
+            question = await _question(tx, actor, conversation, uuid)
+            disabled = await tx.messages.later(conversation.id, after_id=question.id)
+            await tx.messages.renumber(question.id, uuid=new_uuid())
+            sibling = await self._sibling(tx, conversation, question, uuid=uuid, text=text)
+            start = await self.starter.begin(tx, conversation, sibling, resolved, Choice())
+        self.starter.launch(start)
+        await self.driver.cancel(late)
+        return Edit(sibling, disabled, start.generation)
 
     async def follow(self, actor: Actor, uuid: str, *, after: int = 0) -> Stream:
         """Return the reader of a run from the number `after` on, whether it is live or over.
@@ -230,95 +250,30 @@ class GenerationService:
                 raise NotFound("generation")
         await self.driver.cancel([generation.id])
 
-    async def _resolve(
-        self, actor: Actor, conversation: Conversation | None, choice: Choice
-    ) -> ResolvedModel:
-        return await self.models.resolve(
-            actor,
-            provider_id=choice.provider_id,
-            model=choice.model,
-            conversation_model=None if conversation is None else conversation.model,
-        )
-
-    async def _begin(
+    async def _sibling(
         self,
         tx: Tx,
         conversation: Conversation,
         question: Message,
-        resolved: ResolvedModel,
-        choice: Choice,
-    ) -> tuple[Generation, Plan]:
-        """Store the record, the hidden answer as the active leaf, and the reservation (last)."""
-        at = self.clock()
-        plan = await plan_run(
-            tx,
-            conversation,
-            question,
-            resolved=resolved,
-            max_tokens=self._answer_cap(resolved, choice),
-        )
-        await tx.messages.leave_branch(conversation.id, after_id=question.id)
-        answer = await tx.messages.insert(
-            uuid=new_uuid(),
-            conversation_id=conversation.id,
-            owner_id=conversation.owner_id,
-            parent_id=question.id,
-            role="assistant",
-            text="",
-            model=resolved.model.name,
-            is_hidden=True,
-            at=at,
-        )
-        generation = await tx.generations.start(
-            uuid=new_uuid(),
-            owner_id=conversation.owner_id,
-            conversation_id=conversation.id,
-            message_id=question.id,
-            answer_id=answer.id,
-            model=resolved.model.name,
-            worker=self.driver.place(),
-            options=choice.options,
-            recipe=Recipe(
-                leaf_id=question.id, prompt_tokens=plan.prompt_tokens, max_tokens=plan.max_tokens
-            ),
-            at=at,
-        )
-        await tx.conversations.move_leaf(
-            conversation.id,
-            leaf_id=answer.id,
-            model=resolved.model.name if choice.model else None,
-            at=at,
-        )
-        await tx.usage.reserve(
-            Reservation(
-                generation_id=generation.id,
-                owner_id=generation.owner_id,
-                prompt_tokens=plan.reserved_prompt_tokens,
-                completion_tokens=plan.max_tokens,
-                created_at=at,
-            )
-        )
-        return generation, plan
-
-    def _answer_cap(self, resolved: ResolvedModel, choice: Choice) -> int:
-        """Return the most tokens that an answer may have: of request, model and our default."""
-        named = [choice.options.max_tokens, resolved.model.profile.max_answer_tokens]
-        return min((cap for cap in named if cap is not None), default=self.max_answer_tokens)
-
-    async def _sibling(
-        self, tx: Tx, actor: Actor, conversation: Conversation, question: Message
+        *,
+        uuid: str,
+        text: str | None = None,
     ) -> Message:
-        """Put the same question beside itself; the former one leaves the active branch."""
+        """Put a question, with a new text or as it is, beside its former version.
+
+        That leaves the active branch.
+        """
         at = self.clock()
         await tx.messages.leave_branch(conversation.id, after_id=question.id - 1)
         sibling = await tx.messages.insert(
-            uuid=actor.uuid_for("message"),
+            uuid=uuid,
             conversation_id=conversation.id,
             owner_id=conversation.owner_id,
             parent_id=question.parent_id,
             role="user",
-            text=question.text,
-            at=at,
+            text=question.text if text is None else text,
+            edited_at=question.edited_at if text is None else at,
+            at=at if text is None else question.created_at,
         )
         await tx.search.enqueue(
             owner_id=conversation.owner_id,
@@ -343,6 +298,19 @@ async def _get(tx: Tx, actor: Actor, uuid: str) -> Generation:
     if generation is None:
         raise NotFound("generation")
     return generation
+
+
+async def _question(tx: Tx, actor: Actor, conversation: Conversation, uuid: str) -> Message:
+    """Return a user message that this conversation shows. Raises `NotFound`."""
+    message = await tx.messages.find(uuid, owner_id=actor.owner_id)
+    if (
+        message is None
+        or message.conversation_id != conversation.id
+        or message.role != "user"
+        or not message.is_active
+    ):
+        raise NotFound("message")
+    return message
 
 
 async def _made_before(tx: Tx, actor: Actor) -> tuple[Conversation, Message, Generation] | None:

@@ -30,7 +30,7 @@ class Addition(msgspec.Struct, frozen=True):
     tokens: int
 
 
-class Plan(msgspec.Struct, frozen=True):
+class Prompt(msgspec.Struct, frozen=True):
     """All that one run sends: to whom, what, and how long the answer may be.
 
     The cap is one number, sent upstream, stored in the recipe and reserved: with the prompt it fits
@@ -70,42 +70,57 @@ class Persona:
 
 
 class History:
-    """The active branch up to the question, its newest turns first to be kept."""
+    """What was said up to the question, its newest turns first to be kept."""
 
-    def __init__(self, messages: Sequence[Message]) -> None:
-        self.messages = messages
+    def __init__(self, turns: Sequence[tuple[Turn, int]]) -> None:
+        self.turns = turns  # each with its tokens
+
+    @classmethod
+    def of(cls, messages: Sequence[Message]) -> "History":
+        """Return the history that an active branch is."""
+        return cls(
+            [
+                (Turn(message.role, message.text), message.text_tokens + TURN_OVERHEAD_TOKENS)
+                for message in messages
+            ]
+        )
 
     def add(self, *, budget_tokens: int) -> Addition:
-        """Return as many of the newest messages as fit; the question itself always stays."""
+        """Return as many of the newest turns as fit; the question itself always stays."""
         kept: list[Turn] = []
         used = 0
-        for message in reversed(self.messages):
-            tokens = message.text_tokens + TURN_OVERHEAD_TOKENS
+        for turn, tokens in reversed(self.turns):
             if kept and used + tokens > budget_tokens:
                 break
             used += tokens
-            kept.append(Turn(message.role, message.text))
+            kept.append(turn)
         kept.reverse()
         return Addition(kept, used)
 
 
-async def plan_run(
+async def build_prompt(
     tx: Tx,
     conversation: Conversation,
     question: Message,
     *,
     resolved: ResolvedModel,
     max_tokens: int,
-) -> Plan:
+    context: Sequence[Turn] | None = None,
+) -> Prompt:
     """Build what a run sends: the same question gives the same prompt, whoever runs it.
 
-    Cheap enough for a write transaction: nothing is counted here, every message knows its tokens.
+    A given `context`, which ends with the question, takes the history's place. Cheap enough for a
+    write transaction: nothing of the history is counted here, every message knows its tokens.
     Raises `InvalidInput` when the question does not fit into the model's context.
     """
-    context = resolved.model.profile.context_tokens
-    budget = _budget(context, max_tokens)
-    messages = await _history(tx, conversation, question, budget_tokens=budget)
-    sources: list[ContextSource] = [Persona(conversation.system_prompt), History(messages)]
+    holds = resolved.model.profile.context_tokens
+    budget = _budget(holds, max_tokens)
+    sources: list[ContextSource] = [Persona(await _instructions(tx, conversation))]
+    if context is None:
+        messages = await _history(tx, conversation, question, budget_tokens=budget)
+        sources.append(History.of(messages))
+    else:
+        sources.append(History([(turn, estimate_turn_tokens(turn.text)) for turn in context]))
     turns: list[Turn] = []
     used = PROMPT_OVERHEAD_TOKENS
     for source in sources:
@@ -115,9 +130,9 @@ async def plan_run(
     if used > budget:
         message = f"This message is too long for the model: {used} tokens of {budget}."
         raise InvalidInput.of("content", Fault.TOO_LONG, message, limit=budget)
-    if context is not None:
-        max_tokens = min(max_tokens, context - worst_case(used))
-    return Plan(resolved, tuple(turns), used, max_tokens)
+    if holds is not None:
+        max_tokens = min(max_tokens, holds - worst_case(used))
+    return Prompt(resolved, tuple(turns), used, max_tokens)
 
 
 def worst_case(tokens: int) -> int:
@@ -132,6 +147,14 @@ def _budget(context_tokens: int | None, max_tokens: int) -> int:
     """
     context = context_tokens or UNKNOWN_CONTEXT_TOKENS
     return math.floor(max(context - max_tokens, context // 2) * ESTIMATE_SHARE)
+
+
+async def _instructions(tx: Tx, conversation: Conversation) -> str | None:
+    """Return what the model is told before everything else: the client's word, else the bot's."""
+    if conversation.system_prompt or conversation.chatbot_id is None:
+        return conversation.system_prompt
+    chatbot = await tx.chatbots.get(conversation.chatbot_id)
+    return None if chatbot is None else chatbot.system_prompt
 
 
 async def _history(

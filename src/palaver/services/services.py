@@ -9,6 +9,7 @@ from palaver.services.generations import GenerationService
 from palaver.services.health import HealthService
 from palaver.services.idempotency import IdempotencyService
 from palaver.services.invites import InviteService
+from palaver.services.ledger import LedgerService
 from palaver.services.models import ModelService
 from palaver.services.registrations import RegistrationService
 from palaver.services.search import SearchService
@@ -26,6 +27,7 @@ class Services:
     health: HealthService
     idempotency: IdempotencyService
     invites: InviteService
+    ledger: LedgerService
     models: ModelService
     registrations: RegistrationService
     search: SearchService

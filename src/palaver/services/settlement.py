@@ -1,6 +1,7 @@
 """The end of a generation: one transaction makes the answer, its price and its last event true."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -15,9 +16,11 @@ from palaver.domain.events import (
 from palaver.domain.generations import ENDINGS, Generation, OutlineItem
 from palaver.domain.search import SearchKind
 from palaver.domain.tokens import estimate_tokens
-from palaver.domain.usage import UsageEntry, UsageKind
+from palaver.services.ledger import Work, settle
 from palaver.storage.database import Database
 from palaver.streaming.segments import restore
+
+TITLE_JOB: Final = "title_conversation"
 
 _encode = msgspec.json.Encoder().encode
 
@@ -31,7 +34,7 @@ class Output(msgspec.Struct, frozen=True):
     reasoning: str
 
 
-def settle(
+def usage_of(
     generation: Generation,
     ending: Ending,
     reported: UsageReported | None,
@@ -68,9 +71,15 @@ async def finish(
     """Store the end of a run; False, and nothing changed, if another attempt has it."""
     assert generation.worker is not None  # noqa: S101  # whoever finishes a run holds it
     kind, _ = pack(ending)
+    work = Work(
+        owner_id=generation.owner_id,
+        model=generation.model,
+        conversation_id=generation.conversation_id,
+        generation_id=generation.id,
+    )
     async with db.transaction() as tx:
         # The conversation first, as whoever starts, retries or deletes in it: no deadlock.
-        await tx.conversations.hold(generation.conversation_id)
+        wants_title = await tx.conversations.hold(generation.conversation_id)
         is_ours = await tx.generations.finish(
             generation.id,
             worker=generation.worker,
@@ -96,46 +105,21 @@ async def finish(
                     kind=SearchKind.MESSAGE,
                     ref=generation.answer_id,
                 )
-            for entry in _entries(generation, usage, earlier_calls=earlier_calls, at=at):
-                await tx.usage.append(entry)
-            await tx.usage.release(generation.id)
             await tx.conversations.touch(generation.conversation_id, at=at)
+            if wants_title and isinstance(ending, Finished):
+                id = generation.conversation_id
+                await tx.jobs.enqueue(TITLE_JOB, {"conversation_id": id}, dedupe_key=f"title:{id}")
+            await settle(
+                tx,
+                work,
+                generation.terms,
+                usage,
+                started_at=generation.created_at,
+                further_attempts=earlier_calls,
+                attempt_prompt_tokens=generation.recipe.prompt_tokens,
+                at=at,
+            )
     return is_ours
-
-
-def _entries(
-    generation: Generation, usage: UsageReported | None, *, earlier_calls: int, at: int
-) -> list[UsageEntry]:
-    """Return the lines of the ledger: the answer once, what earlier attempts cost beside it."""
-    if usage is None:
-        return []
-    answer = UsageEntry(
-        owner_id=generation.owner_id,
-        conversation_id=generation.conversation_id,
-        generation_id=generation.id,
-        kind=UsageKind.ANSWER,
-        model=generation.model,
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-        cached_tokens=usage.cached_tokens,
-        cost_micro_usd=usage.cost_micro_usd,
-        messages=1,
-        is_estimate=int(usage.is_estimate),
-        created_at=at,
-    )
-    attempt = msgspec.structs.replace(
-        answer,
-        kind=UsageKind.ATTEMPT,
-        prompt_tokens=generation.recipe.prompt_tokens,
-        completion_tokens=0,
-        reasoning_tokens=0,
-        cached_tokens=0,
-        cost_micro_usd=None,
-        messages=0,
-        is_estimate=1,
-    )
-    return [answer, *[attempt] * earlier_calls]
 
 
 _outline_of = msgspec.json.Decoder(list[OutlineItem])

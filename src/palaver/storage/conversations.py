@@ -8,14 +8,17 @@ from palaver.storage.connection import Connection
 from palaver.storage.statements import Statement
 
 _COLUMNS: Final = (
-    "id, uuid, owner_id, title, system_prompt, active_message_id, model, created_at, updated_at"
+    "id, uuid, owner_id, title, system_prompt, active_message_id, model, created_at, updated_at, "
+    "chatbot_id, asked_model, metadata, archived_at, auto_titled"
 )
 _MINE: Final = "owner_id = :owner_id and deleted_at is null"
 
 _CREATE: Final = Statement(
     f"""insert into conversations
-        (uuid, owner_id, title, title_key, system_prompt, model, created_at, updated_at)
-    values (:uuid, :owner_id, :title, :title_key, :system_prompt, :model, :at, :at)
+        (uuid, owner_id, title, title_key, system_prompt, model, chatbot_id, asked_model, metadata,
+        auto_titled, created_at, updated_at)
+    values (:uuid, :owner_id, :title, :title_key, :system_prompt, :model, :chatbot_id,
+        :asked_model, :metadata, :auto_titled, :at, :at)
     on conflict (uuid) do nothing returning {_COLUMNS}""",
     Conversation,
 )
@@ -69,7 +72,14 @@ _MOVE_LEAF: Final[Statement[None]] = Statement(
 _INSTRUCT: Final[Statement[None]] = Statement(
     "update conversations set system_prompt = :system_prompt where id = :id"
 )
-_HOLD: Final = Statement("select id from conversations where id = :id {for_update}", int)
+_ARCHIVE: Final[Statement[None]] = Statement(
+    "update conversations set archived_at = :archived_at, updated_at = :at where id = :id"
+)
+_HOLD: Final = Statement(
+    """select case when title is null and auto_titled = 1 and deleted_at is null then 1 else 0 end
+    from conversations where id = :id {for_update}""",
+    bool,
+)
 _TOUCH: Final[Statement[None]] = Statement(
     "update conversations set updated_at = :at where id = :id"
 )
@@ -94,6 +104,10 @@ class ConversationStore:
         system_prompt: str | None,
         model: str | None,
         at: int,
+        chatbot_id: int | None = None,
+        asked_model: str | None = None,
+        metadata: str | None = None,
+        auto_titled: bool = False,
     ) -> Conversation | None:
         """Insert a conversation without messages; None where there is one with this uuid."""
         return await self._connection.one(
@@ -104,6 +118,10 @@ class ConversationStore:
             title_key=title_key,
             system_prompt=system_prompt,
             model=model,
+            chatbot_id=chatbot_id,
+            asked_model=asked_model,
+            metadata=metadata,
+            auto_titled=int(auto_titled),
             at=at,
         )
 
@@ -162,9 +180,16 @@ class ConversationStore:
         """Set what the model is told before everything else."""
         await self._connection.run(_INSTRUCT, id=id, system_prompt=system_prompt)
 
-    async def hold(self, id: int) -> None:
-        """Keep others from changing its tree until the end, whoever owns it, deleted or not."""
-        await self._connection.one(_HOLD, id=id)
+    async def archive(self, id: int, *, archived_at: int | None, at: int) -> None:
+        """Put it away, or with None take it out again."""
+        await self._connection.run(_ARCHIVE, id=id, archived_at=archived_at, at=at)
+
+    async def hold(self, id: int) -> bool:
+        """Keep others from changing its tree until the end, whoever owns it, deleted or not.
+
+        Tell whether it waits for a title of the model's.
+        """
+        return await self._connection.one(_HOLD, id=id) or False
 
     async def touch(self, id: int, *, at: int) -> None:
         """Bring it to the top of its owner's list."""

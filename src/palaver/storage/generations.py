@@ -5,15 +5,18 @@ from typing import Any, Final
 import msgspec
 
 from palaver.domain.generations import Generation, GenerationState, Options, Recipe
+from palaver.domain.usage import Terms
 from palaver.storage.connection import Connection
 from palaver.storage.notices import tell_of_runs
 from palaver.storage.statements import Statement
 
 _COLUMNS: Final = """id, uuid, owner_id, conversation_id, message_id, answer_id, model, state,
-    worker, attempt, cancel_requested_at, options, recipe, outline, created_at, finished_at"""
+    worker, attempt, cancel_requested_at, options, recipe, terms, outline, created_at,
+    finished_at"""
 
 _options = msgspec.json.Decoder(Options)
 _recipe = msgspec.json.Decoder(Recipe)
+_terms = msgspec.json.Decoder(Terms)
 
 
 def _generation(*columns: object) -> Generation:
@@ -21,6 +24,7 @@ def _generation(*columns: object) -> Generation:
     row[7] = GenerationState(row[7])
     row[11] = _options.decode(row[11])
     row[12] = _recipe.decode(row[12])
+    row[13] = _terms.decode(row[13])
     return Generation(*row)
 
 
@@ -30,9 +34,9 @@ def _pair(id: int, worker: int | None) -> tuple[int, int | None]:
 
 _START: Final = Statement(
     f"""insert into generations (uuid, owner_id, conversation_id, message_id, answer_id, model,
-        state, worker, attempt, options, recipe, created_at)
+        state, worker, attempt, options, recipe, terms, created_at)
     values (:uuid, :owner_id, :conversation_id, :message_id, :answer_id, :model,
-        :state, :worker, :attempt, :options, :recipe, :at)
+        :state, :worker, :attempt, :options, :recipe, :terms, :at)
     returning {_COLUMNS}""",
     _generation,
 )
@@ -82,6 +86,7 @@ class GenerationStore:
         worker: int | None,
         options: Options,
         recipe: Recipe,
+        terms: Terms,
         at: int,
     ) -> Generation:
         """Insert a running generation, a queued one without a worker.
@@ -101,6 +106,7 @@ class GenerationStore:
             attempt=0 if worker is None else 1,
             options=_JSON.encode(options).decode(),
             recipe=_JSON.encode(recipe).decode(),
+            terms=_JSON.encode(terms).decode(),
             at=at,
         )
         assert row is not None  # noqa: S101  # an insert returns its row

@@ -13,15 +13,16 @@ from palaver.storage.connection import Connection
 from palaver.storage.statements import Statement
 
 _COLUMNS: Final = """id, uuid, conversation_id, parent_id, role, text, text_tokens, model,
-    prompt_tokens, completion_tokens, is_active, is_hidden, created_at, edited_at"""
+    prompt_tokens, completion_tokens, is_active, is_hidden, created_at, edited_at,
+    asked_model"""
 _BRANCH: Final = "conversation_id = :conversation_id and is_active = 1"
 _SHOWN: Final = f"{_BRANCH} and is_hidden = 0 and deleted_at is null"
 
 _INSERT: Final = Statement(
     f"""insert into messages (uuid, conversation_id, owner_id, parent_id, role, text,
-        text_tokens, model, is_hidden, created_at)
+        text_tokens, model, asked_model, is_hidden, created_at, edited_at)
     values (:uuid, :conversation_id, :owner_id, :parent_id, :role, :text,
-        :text_tokens, :model, :is_hidden, :at)
+        :text_tokens, :model, :asked_model, :is_hidden, :at, :edited_at)
     returning {_COLUMNS}""",
     Message,
 )
@@ -46,6 +47,10 @@ _NEWEST_QUESTION: Final = Statement(
     order by id desc limit 1""",
     Message,
 )
+_LATER: Final = Statement(
+    f"select uuid from messages where {_SHOWN} and id > :after_id order by id", str
+)
+_RENUMBER: Final[Statement[None]] = Statement("update messages set uuid = :uuid where id = :id")
 _LEAVE_BRANCH: Final[Statement[None]] = Statement(
     f"update messages set is_active = 0 where {_BRANCH} and id > :after_id"
 )
@@ -75,7 +80,9 @@ class MessageStore:
         text: str,
         at: int,
         model: str | None = None,
+        asked_model: str | None = None,
         is_hidden: bool = False,
+        edited_at: int | None = None,
     ) -> Message:
         """Add a message to the active branch, below `parent_id`."""
         row = await self._connection.one(
@@ -88,6 +95,8 @@ class MessageStore:
             text=text,
             text_tokens=estimate_tokens(text),
             model=model,
+            asked_model=asked_model,
+            edited_at=edited_at,
             is_hidden=int(is_hidden),
             at=at,
         )
@@ -124,6 +133,16 @@ class MessageStore:
     async def newest_question(self, conversation_id: int) -> Message | None:
         """Return the newest user message of the active branch."""
         return await self._connection.one(_NEWEST_QUESTION, conversation_id=conversation_id)
+
+    async def later(self, conversation_id: int, *, after_id: int) -> Sequence[str]:
+        """Return the uuids of what is shown below a message, oldest first."""
+        return await self._connection.all(
+            _LATER, conversation_id=conversation_id, after_id=after_id
+        )
+
+    async def renumber(self, id: int, *, uuid: str) -> None:
+        """Give a message another uuid: its own goes to what takes its place."""
+        await self._connection.run(_RENUMBER, id=id, uuid=uuid)
 
     async def leave_branch(self, conversation_id: int, *, after_id: int) -> None:
         """Take everything below a message off the active branch: a sibling comes in its place."""

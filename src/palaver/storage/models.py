@@ -1,15 +1,16 @@
 """The registry in the database: a row per model that was ever listed, used or added."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from palaver.domain.models import ListedModel, Model, ModelProfile, model_name
+from palaver.domain.models import ListedModel, Model, ModelProfile, ModelType, model_name
 from palaver.storage.connection import Connection
 from palaver.storage.statements import Statement
 
-_COLUMNS: Final = "id, name, label, profile, is_active, listed_at, created_at"
+_COLUMNS: Final = """id, name, label, profile, is_active, listed_at, created_at, description, type,
+    is_free, multiplier_percent, open_to_all, prompt_price, completion_price"""
 
 _profile: Final = msgspec.json.Decoder(ModelProfile).decode
 
@@ -22,8 +23,13 @@ def _model(
     is_active: int,
     listed_at: int | None,
     created_at: int,
+    description: str,
+    type: str | None,
+    *rest: Any,
 ) -> Model:
-    return Model(id, name, label, _profile(profile), is_active, listed_at, created_at)
+    known_as = None if type is None else ModelType(type)
+    row = (id, name, label, _profile(profile), is_active, listed_at, created_at)
+    return Model(*row, description, known_as, *rest)
 
 
 _ALL: Final = Statement(f"select {_COLUMNS} from models order by id", _model)

@@ -13,6 +13,7 @@ from palaver.storage.jobs import JobStore
 from palaver.storage.messages import MessageStore
 from palaver.storage.models import ModelStore
 from palaver.storage.origins import OriginStore
+from palaver.storage.plans import PlanStore
 from palaver.storage.purge import PurgeStore
 from palaver.storage.search import SearchStore
 from palaver.storage.sessions import SessionStore
@@ -74,6 +75,11 @@ class Tx:
     @property
     def generations(self) -> GenerationStore:
         return GenerationStore(self._connection)
+
+    @property
+    def plans(self) -> PlanStore:
+        """Plans, and who is on which."""
+        return PlanStore(self._connection)
 
     @property
     def usage(self) -> UsageStore:

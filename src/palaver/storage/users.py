@@ -26,6 +26,7 @@ def _id(id: int) -> int:
 
 
 _FIND = Statement(f"select {_COLUMNS} from users where id = :id", _user)
+_HOLD = Statement("select id from users where id = :id {for_update}", int)
 _LOCK = Statement(f"select {_COLUMNS} from users where id = :id {{for_update}}", _user)
 _FIND_BY_NAME = Statement(f"select {_COLUMNS} from users where username_key = :key", _user)
 _FIND_BY_EMAIL = Statement(f"select {_COLUMNS} from users where email_key = :key", _user)
@@ -82,6 +83,10 @@ class UserStore:
     async def get(self, id: int) -> User:
         """Return an account. Raises `NotFound`."""
         return await self._get(_FIND, id=id)
+
+    async def hold(self, id: int) -> None:
+        """Let nobody else count what this user uses, until the transaction ends."""
+        await self.connection.one(_HOLD, id=id)
 
     async def lock(self, id: int) -> User:
         """Return an account, and hold its row until the end. Raises `NotFound`."""

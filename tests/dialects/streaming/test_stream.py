@@ -21,6 +21,7 @@ from palaver.domain.events import (
     pack,
 )
 from palaver.domain.generations import Generation, GenerationState, Options, Recipe
+from palaver.domain.usage import Terms
 
 UUID = "0199c8f0-0000-7000-8000-000000000001"
 GENERATION = Generation(
@@ -37,6 +38,7 @@ GENERATION = Generation(
     cancel_requested_at=None,
     options=Options(),
     recipe=Recipe(leaf_id=456, prompt_tokens=1, max_tokens=1),
+    terms=Terms(),
     outline=None,
     created_at=0,
     finished_at=None,

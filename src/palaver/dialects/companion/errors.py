@@ -39,7 +39,7 @@ def meaning(kind: ErrorKind) -> tuple[int, str]:  # noqa: C901  # one line a kin
             return 400, "Incorrect username or password"
         case ErrorKind.CSRF_INVALID | ErrorKind.FORBIDDEN | ErrorKind.ADMIN_REQUIRED:
             return 403, ""
-        case ErrorKind.SCOPE_REQUIRED | ErrorKind.BOOTSTRAP_DISABLED:
+        case ErrorKind.SCOPE_REQUIRED | ErrorKind.BOOTSTRAP_DISABLED | ErrorKind.NOT_IN_PLAN:
             return 403, ""
         case ErrorKind.INVALID_BOOTSTRAP_TOKEN | ErrorKind.REGISTRATION_CLOSED:
             return 403, ""

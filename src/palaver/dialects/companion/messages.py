@@ -4,7 +4,7 @@ from msgspec import UNSET
 
 from palaver.dialects.companion import wire
 from palaver.dialects.companion.stream import ChatFrames
-from palaver.services.generations import Choice
+from palaver.services.starting import Choice
 from palaver.web.binding import Uuid
 from palaver.web.call import Call
 from palaver.web.streams import EventStream

@@ -36,7 +36,7 @@ def status_of(kind: ErrorKind) -> int:  # noqa: C901  # one line a kind, no logi
             return 401
         case ErrorKind.CSRF_INVALID | ErrorKind.FORBIDDEN | ErrorKind.ADMIN_REQUIRED:
             return 403
-        case ErrorKind.SCOPE_REQUIRED | ErrorKind.BOOTSTRAP_DISABLED:
+        case ErrorKind.SCOPE_REQUIRED | ErrorKind.BOOTSTRAP_DISABLED | ErrorKind.NOT_IN_PLAN:
             return 403
         case ErrorKind.INVALID_BOOTSTRAP_TOKEN | ErrorKind.REGISTRATION_CLOSED:
             return 403

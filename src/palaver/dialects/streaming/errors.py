@@ -61,7 +61,7 @@ def meaning(kind: ErrorKind) -> tuple[int, str]:  # noqa: C901  # one line a kin
             return 400, "VALIDATION_ERROR"
         case ErrorKind.PROVIDER_NOT_FOUND:
             return 400, "PROVIDER_NOT_FOUND"
-        case ErrorKind.MODEL_NOT_FOUND:
+        case ErrorKind.MODEL_NOT_FOUND | ErrorKind.NOT_IN_PLAN:
             return 400, "MODEL_NOT_FOUND"
         case ErrorKind.NO_USER_MESSAGE:
             return 400, "NO_USER_MESSAGE"

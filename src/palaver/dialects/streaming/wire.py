@@ -10,7 +10,7 @@ from palaver.domain.generations import Options
 from palaver.domain.providers import Capabilities
 from palaver.domain.users import Role
 from palaver.kit.clock import iso_text
-from palaver.services.generations import Choice
+from palaver.services.starting import Choice
 from palaver.services.health import DatabaseHealth
 from palaver.services.models import ListedProvider
 from palaver.web.bodies import INT64_MAX, Int64

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import Final
 
-from palaver.storage.migrations import m0001_initial
+from palaver.storage.migrations import m0001_initial, m0002_plans
 
 STEPS: Final[tuple[tuple[str, Callable[[str], list[str]]], ...]] = (
     ("initial", m0001_initial.statements),
+    ("plans", m0002_plans.statements),
 )
 """Name and statements of each step, in order; the first has number 1. Only ever appended to."""

@@ -11,6 +11,31 @@ CREATE TABLE audit_entries (
 
 CREATE INDEX audit_entries_by_time on audit_entries (created_at, id);
 
+CREATE TABLE chatbots (
+    id integer primary key autoincrement,
+    name text not null unique,
+    description text not null default '',
+    image text not null default '',
+    system_prompt text not null default '',
+    chatbot_type text not null default 'text',
+    is_active integer not null default 1,
+    open_to_all integer not null default 1,
+    created_at integer not null
+) strict;
+
+CREATE TABLE conversation_usage (
+    id integer primary key autoincrement,
+    conversation_id integer not null unique,
+    owner_id integer not null,
+    tokens integer not null,
+    free_tokens integer not null,
+    is_free integer not null,
+    created_at integer not null,
+    updated_at integer not null
+) strict;
+
+CREATE INDEX conversation_usage_by_owner on conversation_usage (owner_id, updated_at desc, id desc);
+
 CREATE TABLE conversations (
     id integer primary key autoincrement,
     uuid text not null unique,
@@ -23,7 +48,7 @@ CREATE TABLE conversations (
     created_at integer not null,
     updated_at integer not null,
     deleted_at integer
-) strict;
+, chatbot_id integer, asked_model text, metadata text, archived_at integer, auto_titled integer not null default 0) strict;
 
 CREATE INDEX conversations_by_owner on conversations (owner_id, updated_at desc, id desc)
     where deleted_at is null;
@@ -60,7 +85,7 @@ CREATE TABLE generations (
     outline text,
     created_at integer not null,
     finished_at integer
-) strict;
+, terms text not null default '{}') strict;
 
 CREATE INDEX generations_by_answer on generations (answer_id);
 
@@ -148,7 +173,7 @@ CREATE TABLE messages (
     created_at integer not null,
     edited_at integer,
     deleted_at integer
-) strict;
+, asked_model text) strict;
 
 CREATE INDEX messages_active on messages (conversation_id, id) where is_active = 1;
 
@@ -168,17 +193,88 @@ CREATE TABLE models (
     is_active integer not null default 1,
     listed_at integer,
     created_at integer not null
-) strict;
+, description text not null default '', type text, is_free integer not null default 0, multiplier_percent integer not null default 100, open_to_all integer not null default 1, prompt_price integer, completion_price integer) strict;
 
 CREATE INDEX models_by_provider on models (provider_id, id);
 
-CREATE TABLE reservations (
-    generation_id integer primary key references generations (id) on delete cascade,
-    owner_id integer not null,
-    prompt_tokens integer not null,
-    completion_tokens integer not null,
+CREATE TABLE plan_chatbots (
+    plan_id integer not null references plans (id) on delete cascade,
+    chatbot_id integer not null references chatbots (id) on delete cascade,
+    primary key (plan_id, chatbot_id)
+) strict;
+
+CREATE INDEX plan_chatbots_by_chatbot on plan_chatbots (chatbot_id);
+
+CREATE TABLE plan_models (
+    plan_id integer not null references plans (id) on delete cascade,
+    model_id integer not null references models (id) on delete cascade,
+    primary key (plan_id, model_id)
+) strict;
+
+CREATE INDEX plan_models_by_model on plan_models (model_id);
+
+CREATE TABLE plans (
+    id integer primary key autoincrement,
+    name text not null unique,
+    description text not null default '',
+    price_cents integer not null default 0,
+    duration_days integer not null default 0,
+    sku text unique,
+    max_tokens integer,
+    max_tokens_free integer,
+    max_cost_micro_usd integer,
+    hourly_max_messages integer,
+    hourly_max_tokens integer,
+    three_hours_max_messages integer,
+    three_hours_max_tokens integer,
+    twelve_hours_max_messages integer,
+    twelve_hours_max_tokens integer,
+    daily_max_messages integer,
+    daily_max_tokens integer,
+    weekly_max_messages integer,
+    weekly_max_tokens integer,
+    monthly_max_messages integer,
+    monthly_max_tokens integer,
+    monthly_free_model_messages integer,
+    monthly_free_model_tokens integer,
+    daily_image_generation_limit integer,
+    weekly_image_generation_limit integer,
+    monthly_image_generation_limit integer,
+    is_active integer not null default 1,
+    is_default integer not null default 0,
     created_at integer not null
 ) strict;
+
+CREATE UNIQUE INDEX plans_default on plans (is_default) where is_default = 1;
+
+CREATE TABLE rate_counts (
+    key text not null,
+    window_seconds integer not null,
+    starts_at integer not null,
+    requests integer not null,
+    primary key (key, window_seconds)
+) strict;
+
+CREATE INDEX rate_counts_by_time on rate_counts (starts_at);
+
+CREATE TABLE reservations (
+    id integer primary key autoincrement,
+    owner_id integer not null,
+    generation_id integer unique,
+    kind text not null,
+    counted_at integer not null,
+    subscribed_at integer,
+    messages integer not null,
+    tokens integer not null,
+    free_messages integer not null,
+    free_tokens integer not null,
+    images integer not null,
+    cost_micro_usd integer not null,
+    expires_at integer,
+    created_at integer not null
+) strict;
+
+CREATE INDEX reservations_by_expiry on reservations (expires_at) where expires_at is not null;
 
 CREATE INDEX reservations_by_owner on reservations (owner_id);
 
@@ -218,6 +314,32 @@ CREATE INDEX sessions_by_expiry on sessions (expires_at);
 
 CREATE INDEX sessions_by_owner on sessions (owner_id);
 
+CREATE TABLE subscriptions (
+    id integer primary key autoincrement,
+    owner_id integer not null references users (id) on delete cascade,
+    plan_id integer not null references plans (id),
+    start_at integer not null,
+    end_at integer,
+    created_at integer not null
+) strict;
+
+CREATE INDEX subscriptions_by_owner on subscriptions (owner_id, start_at);
+
+CREATE INDEX subscriptions_by_plan on subscriptions (plan_id);
+
+CREATE TABLE usage_buckets (
+    owner_id integer not null,
+    kind integer not null,
+    starts_at integer not null,
+    messages integer not null,
+    tokens integer not null,
+    free_messages integer not null,
+    free_tokens integer not null,
+    images integer not null,
+    cost_micro_usd integer not null,
+    primary key (owner_id, kind, starts_at)
+) strict;
+
 CREATE TABLE usage_entries (
     id integer primary key autoincrement,
     owner_id integer not null,
@@ -233,9 +355,9 @@ CREATE TABLE usage_entries (
     messages integer not null,
     is_estimate integer not null,
     created_at integer not null
-) strict;
+, plan_id integer, counted_at integer not null default 0, is_free integer not null default 0, charged_tokens integer not null default 0, images integer not null default 0) strict;
 
-CREATE INDEX usage_entries_by_owner on usage_entries (owner_id, created_at);
+CREATE INDEX usage_entries_by_owner on usage_entries (owner_id, counted_at);
 
 CREATE UNIQUE INDEX usage_entries_once on usage_entries (generation_id) where kind = 'answer';
 

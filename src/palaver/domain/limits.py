@@ -1,0 +1,253 @@
+"""Limits: which windows a plan watches, how much room they leave, and when there is more.
+
+Rolling windows move in steps of five minutes: what was used leaves with its step, never early.
+Day, week (from Monday) and month are those of the calendar, in UTC; a lifetime is that of the
+subscription, without one that of the account.
+"""
+
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from palaver.domain.errors import QuotaExceeded
+from palaver.domain.plans import DAY_MICROSECONDS, Plan
+from palaver.domain.usage import MICRO, Amounts, Terms
+
+STEP: Final = 300 * MICRO
+HOUR: Final = 3600 * MICRO
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_RETRY_LIFETIME_SECONDS: Final = 86_400
+
+
+class Window(enum.StrEnum):
+    """The stretch of time in which a limit counts."""
+
+    HOUR = "hour"
+    THREE_HOURS = "three_hours"
+    TWELVE_HOURS = "twelve_hours"
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    LIFETIME = "lifetime"
+
+
+ROLLING: Final[Mapping[Window, int]] = {
+    Window.HOUR: HOUR,
+    Window.THREE_HOURS: 3 * HOUR,
+    Window.TWELVE_HOURS: 12 * HOUR,
+}
+"""Lengths in microseconds."""
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """One of a plan's fields, the amount that it caps, and the window in which."""
+
+    field: str  # as the contract names it
+    window: Window
+    measure: str  # a field of `Amounts`
+    attribute: str  # a field of `Plan`
+
+
+def _limit(field: str, window: Window, measure: str, *, attribute: str | None = None) -> Limit:
+    return Limit(field, window, measure, attribute or field)
+
+
+LIMITS: Final[tuple[Limit, ...]] = (
+    _limit("hourly_max_messages", Window.HOUR, "messages"),
+    _limit("hourly_max_tokens", Window.HOUR, "tokens"),
+    _limit("three_hours_max_messages", Window.THREE_HOURS, "messages"),
+    _limit("three_hours_max_tokens", Window.THREE_HOURS, "tokens"),
+    _limit("twelve_hours_max_messages", Window.TWELVE_HOURS, "messages"),
+    _limit("twelve_hours_max_tokens", Window.TWELVE_HOURS, "tokens"),
+    _limit("daily_max_messages", Window.DAY, "messages"),
+    _limit("daily_max_tokens", Window.DAY, "tokens"),
+    _limit("weekly_max_messages", Window.WEEK, "messages"),
+    _limit("weekly_max_tokens", Window.WEEK, "tokens"),
+    _limit("monthly_max_messages", Window.MONTH, "messages"),
+    _limit("monthly_max_tokens", Window.MONTH, "tokens"),
+    _limit("monthly_free_model_messages", Window.MONTH, "free_messages"),
+    _limit("monthly_free_model_tokens", Window.MONTH, "free_tokens"),
+    _limit("max_tokens", Window.LIFETIME, "tokens"),
+    _limit("max_tokens_free", Window.LIFETIME, "free_tokens"),
+    _limit(
+        "max_openrouter_cost_usd",
+        Window.LIFETIME,
+        "cost_micro_usd",
+        attribute="max_cost_micro_usd",
+    ),
+    _limit("daily_image_generation_limit", Window.DAY, "images"),
+    _limit("weekly_image_generation_limit", Window.WEEK, "images"),
+    _limit("monthly_image_generation_limit", Window.MONTH, "images"),
+)
+
+
+class Limited(msgspec.Struct, frozen=True):
+    """A limit that a plan sets, with its value."""
+
+    limit: Limit
+    most: int
+
+    def left(self, used: Mapping[Window, Amounts]) -> int:
+        """Return how much may still be used; negative when more was used than is allowed now."""
+        amount: int = getattr(used[self.limit.window], self.limit.measure)
+        return self.most - amount
+
+
+def limits_of(plan: Plan, *, measures: Iterable[str]) -> list[Limited]:
+    """Return the limits that a plan sets on these amounts."""
+    wanted = frozenset(measures)
+    return [
+        Limited(limit, most)
+        for limit in LIMITS
+        if limit.measure in wanted and (most := getattr(plan, limit.attribute)) is not None
+    ]
+
+
+PAID: Final = frozenset({"messages", "tokens", "cost_micro_usd"})
+FREE: Final = frozenset({"free_messages", "free_tokens"})
+COST: Final = frozenset({"cost_micro_usd"})
+
+
+class Need(msgspec.Struct, frozen=True):
+    """What a call is about to use: its prompt at worst, and the cap of its answer in tokens."""
+
+    terms: Terms
+    prompt_tokens: int
+    max_tokens: int
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A limit without room: how much the smallest call needs there, and its value."""
+
+    limited: Limited
+    need: int
+
+
+def granted(
+    need: Need, limits: Sequence[Limited], used: Mapping[Window, Amounts]
+) -> tuple[int, int, list[Refusal]]:
+    """Return how long the answer may be, what cost to hold, and the limits that refuse.
+
+    Refused is only what cannot hold the prompt and one token of an answer.
+    """
+    terms, max_tokens, refusals = need.terms, need.max_tokens, []
+    cost_left: int | None = None
+    for limited in limits:
+        left = limited.left(used)
+        match limited.limit.measure:
+            case "messages" | "free_messages":
+                smallest, room = 1, max_tokens if left >= 1 else 0
+            case "tokens" | "free_tokens":
+                smallest = terms.weigh(need.prompt_tokens + 1)
+                per = 100 if terms.is_free else terms.multiplier_percent
+                room = left * 100 // per - need.prompt_tokens
+            case "cost_micro_usd":
+                smallest, room = _cost_room(need, left, max_tokens)
+                cost_left = left if cost_left is None else min(cost_left, left)
+            case _:
+                continue
+        if room < 1:
+            refusals.append(Refusal(limited, smallest))
+        max_tokens = min(max_tokens, room)
+    cost = terms.cost(need.prompt_tokens, max(max_tokens, 0))
+    if cost is None:
+        cost = max(cost_left or 0, 0)  # with neither price nor figure: all that is left
+    return max_tokens, cost, refusals
+
+
+def _cost_room(need: Need, left: int, max_tokens: int) -> tuple[int, int]:
+    terms = need.terms
+    smallest = terms.cost(need.prompt_tokens, 1)
+    if terms.prompt_price is None or terms.completion_price is None or smallest is None:
+        return 1, max_tokens if left > 0 else 0
+    if smallest > left:
+        return smallest, 0
+    if terms.completion_price == 0:
+        return smallest, max_tokens
+    rest = left * MICRO - need.prompt_tokens * terms.prompt_price
+    return smallest, rest // terms.completion_price
+
+
+def starts_at(window: Window, at: int) -> int:
+    """Return the start of the first bucket that counts in a window at an instant."""
+    if window in ROLLING:
+        since = at - ROLLING[window]
+        return since - since % STEP
+    day = at - at % DAY_MICROSECONDS
+    match window:
+        case Window.DAY:
+            return day
+        case Window.WEEK:  # the epoch was a Thursday
+            return day - (day // DAY_MICROSECONDS + 3) % 7 * DAY_MICROSECONDS
+        case Window.MONTH:
+            moment = _EPOCH + timedelta(microseconds=day)
+            return day - (moment.day - 1) * DAY_MICROSECONDS
+        case _:
+            return 0
+
+
+def ends_at(window: Window, at: int) -> int | None:
+    """Return the end of a calendar window; None for what does not end by the calendar."""
+    start = starts_at(window, at)
+    match window:
+        case Window.DAY:
+            return start + DAY_MICROSECONDS
+        case Window.WEEK:
+            return start + 7 * DAY_MICROSECONDS
+        case Window.MONTH:
+            return starts_at(Window.MONTH, start + 32 * DAY_MICROSECONDS)
+        case _:
+            return None
+
+
+def frees_at(refusal: Refusal, steps: Sequence[tuple[int, Amounts]], *, at: int) -> int | None:
+    """Return when a refused limit has room again; None = never by itself.
+
+    `steps` are the five-minute buckets of the rolling windows, oldest first.
+    """
+    limited = refusal.limited
+    if refusal.need > limited.most:
+        return None
+    window = limited.limit.window
+    if window not in ROLLING:
+        return ends_at(window, at)
+    since = starts_at(window, at)
+    counted = [(s, getattr(a, limited.limit.measure)) for s, a in steps if s >= since]
+    too_much = sum(amount for _, amount in counted) + refusal.need - limited.most
+    for start, amount in counted:
+        too_much -= amount
+        if too_much <= 0:
+            return start + STEP + ROLLING[window]
+    return at + STEP
+
+
+def quota_error(
+    refusals: Sequence[Refusal], steps: Sequence[tuple[int, Amounts]], *, at: int
+) -> QuotaExceeded:
+    """Return the error that names the limit that frees last."""
+    ranked = [(frees_at(refusal, steps, at=at), refusal.limited) for refusal in refusals]
+    reset_at, limited = max(ranked, key=lambda pair: (pair[0] is None, pair[0] or 0))
+    retry = _RETRY_LIFETIME_SECONDS if reset_at is None else max(-(-(reset_at - at) // MICRO), 1)
+    when = "" if reset_at is None else f" Try again after {_spoken(reset_at)}."
+    field, most = limited.limit.field, _shown(limited)
+    return QuotaExceeded(
+        f"Your plan's limit {field} ({most}) leaves no room for this.{when}",
+        limit=field,
+        window=limited.limit.window.value,
+        reset_at=reset_at,
+        retry_after_seconds=retry,
+    )
+
+
+def _shown(limited: Limited) -> str:
+    if limited.limit.measure == "cost_micro_usd":
+        return f"{limited.most / MICRO:.2f}"
+    return str(limited.most)
+
+
+def _spoken(instant: int) -> str:
+    moment = _EPOCH + timedelta(microseconds=instant)
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
