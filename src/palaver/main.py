@@ -23,6 +23,7 @@ from palaver.providers import build as build_provider
 from palaver.services import identity
 from palaver.services.conversations import ConversationService
 from palaver.services.driver import Driver
+from palaver.services.exchanges import ExchangeService
 from palaver.services.generations import GenerationService
 from palaver.services.health import HealthService
 from palaver.services.idempotency import IdempotencyService
@@ -101,6 +102,7 @@ async def opened(
             accounts=people.accounts,
             audit=people.audit,
             conversations=ConversationService(db, driver, clock=clock),
+            exchanges=ExchangeService(db, driver, clock=clock),
             generations=GenerationService(db, driver, starter, clock=clock),
             health=HealthService(db),
             idempotency=IdempotencyService(db, clock=clock),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from palaver.services.accounts import AccountService
 from palaver.services.audit import AuditService
 from palaver.services.conversations import ConversationService
+from palaver.services.exchanges import ExchangeService
 from palaver.services.generations import GenerationService
 from palaver.services.health import HealthService
 from palaver.services.idempotency import IdempotencyService
@@ -23,6 +24,7 @@ class Services:
     accounts: AccountService
     audit: AuditService
     conversations: ConversationService
+    exchanges: ExchangeService
     generations: GenerationService
     health: HealthService
     idempotency: IdempotencyService

@@ -40,6 +40,7 @@ _LIST: Final = Statement(
     order by updated_at desc, id desc limit :limit offset :offset""",
     Conversation,
 )
+_COUNT: Final = Statement(f"select count(*) from conversations where {_MINE}", int)
 _LIST_BEFORE: Final = Statement(
     f"""select {_COLUMNS} from conversations where {_MINE} and (updated_at, id) <
         (select updated_at, id from conversations where id = :before and owner_id = :owner_id)
@@ -138,6 +139,10 @@ class ConversationStore:
     async def list(self, *, owner_id: int, limit: int, offset: int = 0) -> Sequence[Conversation]:
         """Return the newest first, from `offset` on."""
         return await self._connection.all(_LIST, owner_id=owner_id, limit=limit, offset=offset)
+
+    async def count(self, *, owner_id: int) -> int:
+        """Return how many the owner has."""
+        return await self._connection.one(_COUNT, owner_id=owner_id) or 0
 
     async def list_before(
         self, before: int, *, owner_id: int, limit: int

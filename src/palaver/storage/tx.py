@@ -4,6 +4,7 @@ from palaver.storage.audit import AuditStore
 from palaver.storage.connection import Connection
 from palaver.storage.conversations import ConversationStore
 from palaver.storage.events import EventStore
+from palaver.storage.exchanges import ExchangeStore
 from palaver.storage.facts import FactStore
 from palaver.storage.failures import FailureStore
 from palaver.storage.generations import GenerationStore
@@ -71,6 +72,11 @@ class Tx:
     @property
     def messages(self) -> MessageStore:
         return MessageStore(self._connection)
+
+    @property
+    def exchanges(self) -> ExchangeStore:
+        """Questions with their answers."""
+        return ExchangeStore(self._connection)
 
     @property
     def generations(self) -> GenerationStore:
