@@ -21,6 +21,7 @@ from palaver.jobs import build as build_jobs
 from palaver.kit.clock import Clock, system_clock
 from palaver.providers import build as build_provider
 from palaver.services import identity
+from palaver.services.calls import CallService
 from palaver.services.conversations import ConversationService
 from palaver.services.driver import Driver
 from palaver.services.exchanges import ExchangeService
@@ -98,9 +99,12 @@ async def opened(
         starter = Starter(driver, models, clock=clock, max_answer_tokens=settings.max_answer_tokens)
         people = identity.build(db, policy, clock=clock)
         stack.callback(people.passwords.close)
+        calls = CallService(db, clock=clock)
+        stack.push_async_callback(calls.close)
         services = Services(
             accounts=people.accounts,
             audit=people.audit,
+            calls=calls,
             conversations=ConversationService(db, driver, clock=clock),
             exchanges=ExchangeService(db, driver, clock=clock),
             generations=GenerationService(db, driver, starter, clock=clock),

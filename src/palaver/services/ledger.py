@@ -102,7 +102,8 @@ async def hold(
 ) -> int:
     """Reserve what was granted; return the reservation's id, 0 for that of a generation.
 
-    A call without a generation gives an instant after which it counts as dead.
+    A call without a generation gives an instant after which it counts as dead: `services/calls.py`
+    does so, for all who ask a provider beside the runs.
     """
     return await tx.usage.reserve(
         granted.amounts,

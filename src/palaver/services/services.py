@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from palaver.services.accounts import AccountService
 from palaver.services.audit import AuditService
+from palaver.services.calls import CallService
 from palaver.services.conversations import ConversationService
 from palaver.services.exchanges import ExchangeService
 from palaver.services.generations import GenerationService
@@ -23,6 +24,7 @@ class Services:
 
     accounts: AccountService
     audit: AuditService
+    calls: CallService
     conversations: ConversationService
     exchanges: ExchangeService
     generations: GenerationService

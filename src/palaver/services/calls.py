@@ -1,0 +1,211 @@
+"""Calls of a provider that no conversation keeps: a title, a completion without a chat.
+
+They are held and settled in the ledger as runs are, whatever becomes of them.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from types import TracebackType
+from typing import Final, Self
+
+from palaver.domain.errors import ProviderError
+from palaver.domain.events import Finished, ReasoningDelta, TextDelta, UsageReported
+from palaver.domain.generations import Options
+from palaver.domain.providers import CompletionEvent, CompletionRequest, Turn
+from palaver.domain.tokens import PROMPT_OVERHEAD_TOKENS, estimate_tokens, estimate_turn_tokens
+from palaver.domain.usage import UsageKind
+from palaver.domain.users import Actor
+from palaver.kit.clock import SECOND, Clock, system_clock
+from palaver.kit.tasks import Tasks
+from palaver.services.ledger import Grant, Work, grant, hold, settle
+from palaver.services.models import ResolvedModel
+from palaver.services.prompts import worst_case
+from palaver.storage.database import Database, DatabaseError
+
+log = logging.getLogger(__name__)
+
+LEASE: Final = 30 * SECOND
+"""A call whose process died holds its worst case no longer than this and a sweep."""
+RENEW_SECONDS: Final = 10.0
+_ANY: Final = Options()
+SETTLE_TRIES: Final = 20
+SETTLE_RETRY_SECONDS: Final = 0.25
+
+
+class CallService:
+    """Opens calls."""
+
+    def __init__(self, db: Database, *, clock: Clock = system_clock) -> None:
+        self.db = db
+        self.clock = clock
+        self.tasks = Tasks()
+
+    async def close(self) -> None:
+        """Wait until what has ended is settled; nothing is opened any more."""
+        await self.tasks.wait()
+
+    async def open(
+        self,
+        actor: Actor,
+        resolved: ResolvedModel,
+        turns: Sequence[Turn],
+        *,
+        kind: UsageKind = UsageKind.ANSWER,
+        options: Options = _ANY,
+        max_tokens: int,
+        conversation_id: int | None = None,
+    ) -> "ProviderCall":
+        """Hold a call's worst case and return it, ready to be entered.
+
+        `max_tokens` is the answer's cap before the limits. Raises `QuotaExceeded`.
+        """
+        at = self.clock()
+        tokens = PROMPT_OVERHEAD_TOKENS + sum(estimate_turn_tokens(turn.text) for turn in turns)
+        work = Work(
+            owner_id=actor.owner_id,
+            model=resolved.model.name,
+            kind=kind,
+            conversation_id=conversation_id,
+        )
+        async with self.db.transaction() as tx:
+            granted = await grant(
+                tx,
+                actor.owner_id,
+                resolved.model,
+                kind=kind,
+                prompt_tokens=worst_case(tokens),
+                max_tokens=max_tokens,
+                at=at,
+            )
+            reservation_id = await hold(tx, granted, expires_at=at + LEASE)
+        request = CompletionRequest(
+            model=resolved.model.upstream_name,
+            turns=tuple(turns),
+            max_tokens=granted.max_tokens,
+            temperature=options.temperature,
+            top_p=options.top_p,
+        )
+        return ProviderCall(self, resolved, request, work, granted, reservation_id, tokens)
+
+
+class ProviderCall:
+    """One call under way: `async with await calls.open(…) as call`, then `next` until None.
+
+    Leaving the block closes the provider's socket and settles the call, also when it failed or the
+    caller was cancelled; what was produced is paid, a failure before the first event is free.
+    """
+
+    def __init__(
+        self,
+        calls: CallService,
+        resolved: ResolvedModel,
+        request: CompletionRequest,
+        work: Work,
+        granted: Grant,
+        reservation_id: int,
+        prompt_tokens: int,
+    ) -> None:
+        self.finished: Finished | None = None
+        self.usage: UsageReported | None = None  # the truth as it was settled, at the end
+        self._calls = calls
+        self._work = work
+        self._granted = granted
+        self._reservation_id = reservation_id
+        self._prompt_tokens = prompt_tokens
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._has_failed = False
+        self._events: AsyncGenerator[CompletionEvent, None] = resolved.provider.complete(request)
+        self._renewal: asyncio.Task[None] | None = None
+
+    @property
+    def text(self) -> str:
+        """Return the answer so far."""
+        return "".join(self._text)
+
+    @property
+    def reasoning(self) -> str:
+        """Return the reasoning so far."""
+        return "".join(self._reasoning)
+
+    async def __aenter__(self) -> Self:
+        self._renewal = self._calls.tasks.start(self._renew(), name="renew a reservation")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._renewal is not None:
+            self._renewal.cancel()
+        try:
+            await self._events.aclose()
+        finally:
+            # Not even a caller who is cancelled leaves without paying.
+            await asyncio.shield(self._calls.tasks.start(self._settle(), name="settle a call"))
+
+    async def next(self) -> TextDelta | ReasoningDelta | None:
+        """Return what the provider says next, None at the end. Raises `ProviderError`."""
+        try:
+            async for event in self._events:
+                match event:
+                    case TextDelta():
+                        self._text.append(event.text)
+                        return event
+                    case ReasoningDelta():
+                        self._reasoning.append(event.text)
+                        return event
+                    case UsageReported():
+                        self.usage = event
+                    case Finished():
+                        self.finished = event
+                        return None
+        except ProviderError:
+            self._has_failed = True
+            raise
+        return None
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            try:
+                async with self._calls.db.transaction() as tx:
+                    await tx.usage.renew(
+                        self._reservation_id, expires_at=self._calls.clock() + LEASE
+                    )
+            except DatabaseError:
+                log.warning("a reservation could not be renewed", exc_info=True)
+
+    async def _settle(self) -> None:
+        if self.usage is None and not self._owes_nothing:
+            reasoning_tokens = estimate_tokens(self.reasoning)
+            self.usage = UsageReported(
+                prompt_tokens=self._prompt_tokens,
+                completion_tokens=estimate_tokens(self.text) + reasoning_tokens,
+                reasoning_tokens=reasoning_tokens,
+                is_estimate=True,
+            )
+        for _ in range(SETTLE_TRIES):
+            try:
+                async with self._calls.db.transaction() as tx:
+                    await settle(
+                        tx,
+                        self._work,
+                        self._granted.terms,
+                        self.usage,
+                        reservation_id=self._reservation_id,
+                        started_at=self._granted.at,
+                        at=self._calls.clock(),
+                    )
+            except DatabaseError:
+                log.warning("a call cannot be settled yet", exc_info=True)
+                await asyncio.sleep(SETTLE_RETRY_SECONDS)
+            else:
+                return
+
+    @property
+    def _owes_nothing(self) -> bool:
+        return self._has_failed and not self._text and not self._reasoning
