@@ -6,10 +6,10 @@ from typing import Final
 from starlette.responses import Response
 
 from palaver.domain.errors import NotFound
-from palaver.ui.files import url
-from palaver.ui.html import page
 from palaver.web.call import Call
 from palaver.web.endpoint import Dialect
+from palaver.web.files import url
+from palaver.web.html import page
 from palaver.web.openapi import document, is_documented
 
 # Swagger UI has pictures as data, and asks the server it documents.

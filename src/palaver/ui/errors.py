@@ -1,15 +1,14 @@
 """How Palaver words what belongs to no contract: a page, or JSON for whoever asks for it."""
 
-from html import escape
 from http import HTTPStatus
 from typing import Final
 
 from starlette.responses import Response
 
 from palaver.domain.errors import DomainError, ErrorKind
-from palaver.ui.html import page
 from palaver.web.answers import json_answer
 from palaver.web.call import Call
+from palaver.web.html import problem_page
 
 _STATUSES: Final = {
     ErrorKind.UNAUTHENTICATED: 401,
@@ -25,30 +24,6 @@ _STATUSES: Final = {
 }
 """What a page can meet; everything else would be a fault of ours."""
 
-_TITLES: Final = {
-    403: "That came from somewhere else",
-    404: "There is nothing here",
-    405: "That cannot be done here",
-    429: "Not so fast",
-    500: "Something went wrong",
-    503: "Busy just now",
-}
-_ADVICE: Final = {
-    404: "The address may be mistyped, or what it named may be gone.",
-    500: "It has been noted in the server's log, with the request id below.",
-    503: "The database is held by somebody else. Try again in a moment.",
-}
-
-_MAIN: Final = """\
-<main class="page">
-<header>
-<h1>{title}</h1>
-<p class="lead">{advice}</p>
-</header>
-<div class="actions"><a class="button" href="/">To the front page</a></div>
-<p class="soft">{status} · request {request_id}</p>
-</main>"""
-
 
 def render_error(error: DomainError, call: Call) -> Response:
     """Return a failure. Under `/api/` it is always JSON, in the words of whom may be asking."""
@@ -63,18 +38,7 @@ def render_error(error: DomainError, call: Call) -> Response:
         return json_answer({"error": HTTPStatus(status).phrase, "detail": message}, status)
     if _wants_json(call):
         return json_answer({"detail": message}, status)
-    return _page(call, status, message)
-
-
-def _page(call: Call, status: int, message: str) -> Response:
-    title = _TITLES.get(status, HTTPStatus(status).phrase)
-    main = _MAIN.format(
-        title=title,
-        advice=escape(_ADVICE.get(status, message)),
-        status=status,
-        request_id=call.request_id,
-    )
-    return page(title, main, status=status)
+    return problem_page(status, message, request_id=call.request_id)
 
 
 def _wants_json(call: Call) -> bool:

@@ -11,10 +11,10 @@ from palaver.domain.accounts import Taken
 from palaver.domain.errors import DomainError, ErrorKind, InvalidInput
 from palaver.domain.passwords import PASSWORD_MIN_LENGTH, STRICT_MIN_LENGTH, PasswordPolicy
 from palaver.domain.users import SYSTEM
-from palaver.ui.html import page
 from palaver.web.answers import set_device_cookie, set_session_cookies
 from palaver.web.authentication import is_foreign
 from palaver.web.call import Call
+from palaver.web.html import page
 
 # The token stands in the address of the page. (With no referrer at all, browsers would send
 # `Origin: null` with the form.)

@@ -6,9 +6,9 @@ from starlette.responses import Response
 
 from palaver.domain.users import SYSTEM
 from palaver.ui.docs import contracts
-from palaver.ui.html import page
 from palaver.web.call import Call
 from palaver.web.endpoint import Dialect
+from palaver.web.html import page
 
 _MAIN = """\
 <main class="page">
