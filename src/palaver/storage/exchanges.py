@@ -1,6 +1,6 @@
 """Exchanges in the database: questions of the active branch, each joined with its answer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -95,7 +95,7 @@ class ExchangeStore:
 
     async def newest_of_each(
         self, conversation_ids: Sequence[int], *, most: int
-    ) -> dict[int, list[Exchange]]:
+    ) -> Mapping[int, Sequence[Exchange]]:
         """Return the newest `most` of every conversation, oldest first, by the conversation's id.
 
         One statement, however many conversations there are.
