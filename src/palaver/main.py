@@ -22,6 +22,7 @@ from palaver.kit.clock import Clock, system_clock
 from palaver.providers import build as build_provider
 from palaver.services import identity
 from palaver.services.calls import CallService
+from palaver.services.chatbots import ChatbotService
 from palaver.services.conversations import ConversationService
 from palaver.services.driver import Driver
 from palaver.services.exchanges import ExchangeService
@@ -31,6 +32,7 @@ from palaver.services.idempotency import IdempotencyService
 from palaver.services.jobs import JobService
 from palaver.services.ledger import LedgerService
 from palaver.services.models import ModelService
+from palaver.services.plans import PlanService
 from palaver.services.purge import PurgeService
 from palaver.services.search import SearchService
 from palaver.services.services import Services
@@ -105,6 +107,7 @@ async def opened(
             accounts=people.accounts,
             audit=people.audit,
             calls=calls,
+            chatbots=ChatbotService(db, clock=clock),
             conversations=ConversationService(db, driver, clock=clock),
             exchanges=ExchangeService(db, driver, clock=clock),
             generations=GenerationService(db, driver, starter, clock=clock),
@@ -113,6 +116,7 @@ async def opened(
             invites=people.invites,
             ledger=LedgerService(db, clock=clock),
             models=models,
+            plans=PlanService(db, clock=clock),
             registrations=people.registrations,
             search=SearchService(db),
             sessions=people.sessions,

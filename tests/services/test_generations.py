@@ -499,17 +499,17 @@ async def test_a_run_whose_driving_fails_unexpectedly_is_taken_over_and_can_be_c
         generation = await first.generations.answer(first.owner, conversation, ANY)
         await first.provider.held.wait()
     async with a_worker(db, cast, ScriptedProvider([words("At last.")]), is_alone=False) as second:
-        resolve = second.models.resolve
+        stored = second.models.stored
         failures = 1
 
-        async def resolve_the_second_time(*args: object, **kwargs: object) -> ResolvedModel:
+        async def stored_the_second_time(*args: object, **kwargs: object) -> ResolvedModel:
             nonlocal failures
             if failures:
                 failures -= 1
                 raise StatementFailed("the connection is gone")
-            return await resolve(*args, **kwargs)  # type: ignore[arg-type]
+            return await stored(*args, **kwargs)  # type: ignore[arg-type]
 
-        second.models.resolve = resolve_the_second_time  # type: ignore[method-assign]
+        second.models.stored = stored_the_second_time  # type: ignore[method-assign]
         async with asyncio.timeout(30):
             assert text_of(await read(second, generation.uuid)) == "At last."
     assert "is given up" in caplog.text

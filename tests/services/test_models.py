@@ -63,12 +63,12 @@ async def names(registry: ModelService, provider_id: str) -> list[str]:
 
 async def refused(registry: ModelService, **choice) -> ErrorKind:
     with pytest.raises(DomainError) as error:
-        await registry.resolve(OWNER, **choice)
+        await registry.choose(OWNER, **choice)
     return error.value.kind
 
 
 async def resolved(registry: ModelService, **choice) -> str:
-    return (await registry.resolve(OWNER, **choice)).model.name
+    return (await registry.choose(OWNER, **choice)).model.name
 
 
 async def deactivate(db: Database, name: str) -> None:
@@ -194,7 +194,8 @@ async def test_an_inactive_model_is_not_on_offer(service, db, clock):
     assert await names(registry, "a") == ["a/n"]
     assert await refused(registry, model="a/m") is ErrorKind.MODEL_NOT_FOUND
     assert await resolved(registry, conversation_model="a/m") == "a/n"
-    assert await resolved(registry, name="a/m") == "a/m", "a run that has begun goes on"
+    begun = await registry.stored(SYSTEM, "a/m")
+    assert begun.model.name == "a/m", "a run that has begun goes on"
 
 
 async def test_new_models_can_be_hidden(service):
@@ -221,7 +222,7 @@ async def test_a_model_is_named_with_or_beside_its_provider(service):
     assert await resolved(registry, model=wanted) == wanted
     assert await resolved(registry, provider_id="openrouter", model="anthropic/claude") == wanted
     assert await resolved(registry, model="demo") == "demo/demo"
-    found = await registry.resolve(OWNER, model=wanted)
+    found = await registry.choose(OWNER, model=wanted)
     assert found.provider is openrouter
     assert openrouter.asked == 1
 
@@ -234,8 +235,11 @@ async def test_what_nobody_serves_is_not_found(service, model):
 
 async def test_an_unknown_provider_is_said_to_be_unknown(service):
     registry = service(ToldProvider("a", "m"))
-    for choice in ({"provider_id": "x"}, {"provider_id": "x", "model": "m"}, {"name": "x/m"}):
+    for choice in ({"provider_id": "x"}, {"provider_id": "x", "model": "m"}):
         assert await refused(registry, **choice) is ErrorKind.PROVIDER_NOT_FOUND
+    with pytest.raises(DomainError) as error:
+        await registry.stored(SYSTEM, "x/m")
+    assert error.value.kind is ErrorKind.PROVIDER_NOT_FOUND
     for ask in (registry.list_models, registry.check):
         with pytest.raises(DomainError) as error:
             await ask(OWNER, "x")
@@ -302,7 +306,7 @@ async def test_a_model_that_has_just_been_loaded_is_found(service, clock):
 
 async def test_a_provider_that_cannot_list_is_taken_at_the_callers_word(service):
     registry = service(ToldProvider("a", error=CANNOT_LIST))
-    found = await registry.resolve(OWNER, model="a/anything")
+    found = await registry.choose(OWNER, model="a/anything")
     assert (found.model.name, found.model.upstream_name, found.model.id) == (
         "a/anything",
         "anything",

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from palaver.domain.models import ListedModel
-from palaver.services.models import ModelService
+from palaver.services.registry import Registry
 from palaver.storage.database import Database
 from palaver.storage.tx import Tx
 from tests.fakes.clock import StillClock
@@ -33,15 +33,14 @@ class SlowToLeave:
 
 async def test_a_read_that_began_earlier_and_ends_later_hides_nothing(db: Database) -> None:
     slow = SlowToLeave(db)
-    registry = ModelService(slow, {}, clock=StillClock())
+    registry = Registry(slow, clock=StillClock())
     async with asyncio.TaskGroup() as group:
-        early = group.create_task(registry._registry())
+        early = group.create_task(registry.rows())
         await slow.has_read.wait()
         async with db.transaction() as tx:
             listed = [ListedModel("new", "New")]
             await tx.models.put("a", listed, is_active=True, listed_at=1, at=1)
-        assert list(await registry._registry(anew=True)) == ["a/new"]
+        assert list(await registry.rows(anew=True)) == ["a/new"]
         slow.may_leave.set()
     assert list(early.result()) == ["a/new"]
-    assert list(await registry._registry()) == ["a/new"]
-    await registry.close()
+    assert list(await registry.rows()) == ["a/new"]

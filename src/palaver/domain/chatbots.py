@@ -1,5 +1,7 @@
 """Chatbots: personas that administrators offer."""
 
+from typing import Final
+
 import msgspec
 
 
@@ -15,3 +17,17 @@ class Chatbot(msgspec.Struct, frozen=True, gc=False):
     is_active: int
     open_to_all: int  # else only to the plans that it is linked to
     created_at: int
+
+
+NOBODY: Final = Chatbot(
+    id=0,
+    name="General Assistant",
+    description="",
+    image="",
+    system_prompt="",
+    chatbot_type="text",
+    is_active=1,
+    open_to_all=1,
+    created_at=0,
+)
+"""Who answers where an administrator has removed every chatbot: the model as it is."""

@@ -58,9 +58,14 @@ class Actor(msgspec.Struct, frozen=True):
             return new_uuid()
         return uuid_of(f"{self.repeat_key}/{noun}/{number}")
 
+    @property
+    def is_admin(self) -> bool:
+        """Tell whether this caller administers the server."""
+        return self.role is Role.ADMIN
+
     def require_admin(self) -> None:
         """Raise `DomainError` (`ADMIN_REQUIRED`) unless this caller administers the server."""
-        if self.role is not Role.ADMIN:
+        if not self.is_admin:
             raise DomainError("Only an administrator may do this.", kind=ErrorKind.ADMIN_REQUIRED)
 
 

@@ -168,7 +168,7 @@ class Driver:
         """Ask again: for the whole, or for the rest where the model goes on from a beginning."""
         generation = live.generation
         try:
-            resolved = await self.models.resolve(SYSTEM, name=generation.model)
+            resolved = await self.models.stored(SYSTEM, generation.model)
             if live.run.text and not resolved.model.profile.continues:
                 await self._conclude(live, Interrupted(), None)
                 return

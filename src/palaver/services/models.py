@@ -1,21 +1,21 @@
 """Models: what providers list, kept as rows, and which one a generation asks."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from palaver.domain.errors import DomainError, ErrorKind, NotFound, ProviderError
-from palaver.domain.models import ListedModel, Model, ModelProfile, ModelType, model_name
+from palaver.domain.models import Model, ModelProfile, ModelType, model_name
 from palaver.domain.providers import Capabilities, Provider
 from palaver.domain.users import Actor
-from palaver.kit.clock import SECOND, Clock, system_clock
+from palaver.kit.clock import Clock, system_clock
 from palaver.kit.tasks import Tasks
 from palaver.services.listings import Listing
+from palaver.services.registry import Registry
 from palaver.storage.database import Database
 
-REGISTRY_FRESH: Final = SECOND
 CHECK_SECONDS: Final = 5.0
 DEMO: Final = "demo"
 
@@ -69,15 +69,12 @@ class ModelService:
         self.providers = providers
         self.default_model = default_model
         self.new_models_hidden = new_models_hidden
+        self._registry = Registry(db, clock=clock, new_models_hidden=new_models_hidden)
         self._tasks = Tasks()
         self._listings = {
-            id: Listing(provider, keep=self._keep, tasks=self._tasks, clock=clock)
+            id: Listing(provider, keep=self._registry.keep, tasks=self._tasks, clock=clock)
             for id, provider in providers.items()
         }
-        self._rows: Mapping[str, Model] = {}
-        self._read_at = 0
-        self._reads_begun = 0
-        self._read_number = 0  # of the one that `_rows` came of; 0: of none yet
 
     async def close(self) -> None:
         """Stop asking providers; they stay open."""
@@ -89,29 +86,50 @@ class ModelService:
         for listing in self._listings.values():
             listing.touch()
 
-    async def list_providers(self, actor: Actor) -> list[ListedProvider]:  # noqa: ARG002  # every use case names its caller
-        """Return all providers; one that has never answered is waited for, 1.5 s at most.
+    async def list_providers(self, actor: Actor) -> list[ListedProvider]:
+        """Return all providers with the models that the caller may use.
 
-        Then it is listed without models, and `error` says why.
+        One that has never answered is waited for, 1.5 s at most; then it is listed without models,
+        and `error` says why.
         """
         listings = self._listings.values()
         await asyncio.gather(*(listing.ensure() for listing in listings))
-        rows = await self._registry()
-        return [_listed(listing, self._on_offer(listing, rows)) for listing in listings]
+        rows = await self._registry.rows()
+        visible = await self._visible(actor, rows.values())
+        return [_listed(listing, _on_offer(listing, visible)) for listing in listings]
 
-    async def list_models(self, actor: Actor, provider_id: str) -> Sequence[Model]:  # noqa: ARG002  # see above
-        """Return a provider's active models: in its own order, then those that were added.
+    async def list_models(self, actor: Actor, provider_id: str) -> Sequence[Model]:
+        """Return a provider's models that the caller may use: in its order, then the added ones.
 
         Raises `NotFound`, `ProviderError` where it has never answered.
         """
         listing = self._addressed(provider_id)
         await listing.ensure()
-        models = self._on_offer(listing, await self._registry())
+        visible = await self._visible(actor, (await self._registry.rows()).values())
+        models = _on_offer(listing, visible)
         if listing.names is None and not models:
             raise listing.error or listing.silence()
         return models
 
-    async def check(self, actor: Actor, provider_id: str) -> ProviderHealth:  # noqa: ARG002  # see above
+    async def list_visible(self, actor: Actor) -> list[Model]:
+        """Return the models of all providers that the caller may use, provider by provider.
+
+        Of one that does not answer it is what it has ever listed.
+        """
+        listings = self._listings.values()
+        await asyncio.gather(*(listing.ensure() for listing in listings))
+        visible = await self._visible(actor, (await self._registry.rows()).values())
+        return [
+            model
+            for listing in listings
+            for model in (
+                _on_offer(listing, visible)
+                if listing.names is not None
+                else [row for row in visible.values() if row.provider_id == listing.provider.id]
+            )
+        ]
+
+    async def check(self, actor: Actor, provider_id: str) -> ProviderHealth:  # noqa: ARG002  # every use case names its caller
         """Ask a provider now. Raises `NotFound`."""
         listing = self._addressed(provider_id)
         try:
@@ -121,45 +139,95 @@ class ModelService:
         count = len(listing.names or ())
         return ProviderHealth(ok=True, detail=f"{count} model{'' if count == 1 else 's'} listed.")
 
-    async def resolve(
+    async def choose(
         self,
-        actor: Actor,  # noqa: ARG002  # see above
+        actor: Actor,
         *,
         provider_id: str | None = None,
         model: str | None = None,
         conversation_model: str | None = None,
-        name: str | None = None,
     ) -> ResolvedModel:
         """Find the model that a generation asks, in the registry; the network is not touched.
 
         `model` is the provider's own name beside `provider_id`, else `provider/name`, or `demo`.
-        Without one: the conversation's, as long as it is on offer; else the default of the
-        settings; else the first model of the first provider that answers, the demo's last; of
-        `provider_id` alone where that is given. `name` is a stored `provider/name` whose run goes
-        on: it need not be on offer any more.
+        Without one: the conversation's, as long as it is on offer; else, of what the caller's plan
+        holds, the default of the settings; else the first model of the first provider that answers,
+        the demo's last; of `provider_id` alone where that is given.
 
         Only what the registry does not know is asked of its provider, which may have begun to
         serve it a moment ago: for 1.5 s at most, once in 2 s. A provider that answers, and does
         not list it, does not have it. One that answers but cannot list models at all is taken at
         the caller's word, unless new models are hidden. One that does not answer is what failed.
 
-        Raises `DomainError`: `PROVIDER_NOT_FOUND`, `MODEL_NOT_FOUND` (unknown or inactive);
-        `ProviderError` where nothing is known because the provider does not answer.
+        Raises `DomainError`: `PROVIDER_NOT_FOUND`, `MODEL_NOT_FOUND` (unknown or inactive),
+        `NOT_IN_PLAN`; `ProviderError` where nothing is known because the provider does not answer.
         """
-        if name is not None:
-            return await self._stored(name)
         if provider_id:
             self._listing(provider_id)
         if model:
-            return await self._named(_full_name(provider_id, model))
+            return await self._allowed(actor, await self._named(_full_name(provider_id, model)))
         prefix = f"{provider_id}/" if provider_id else ""
         if conversation_model and conversation_model.startswith(prefix):
-            known = self._find(await self._registry(), conversation_model)
+            known = self._find(await self._registry.rows(), conversation_model)
             if known is not None:
-                return known
+                return await self._allowed(actor, known)
         if self.default_model and self.default_model.startswith(prefix):
-            return await self._named(_full_name(None, self.default_model))
-        return await self._first(provider_id)
+            default = await self._named(_full_name(None, self.default_model))
+            if await self._may_use(actor, default.model):
+                return default
+        return await self._first(actor, provider_id)
+
+    async def stored(self, actor: Actor, name: str) -> ResolvedModel:  # noqa: ARG002  # see above
+        """Return the model of a run that goes on: it need not be on offer any more.
+
+        Raises `DomainError` (`PROVIDER_NOT_FOUND`).
+        """
+        listing = self._listing(name.partition("/")[0])
+        row = (await self._registry.rows()).get(name)
+        return ResolvedModel(listing.provider, row or self._without_row(name))
+
+    async def describe(
+        self, actor: Actor, names: Iterable[str | None]
+    ) -> Mapping[str | None, Model]:
+        """Return the models of conversations, whether or not they are on offer (any more).
+
+        For None it is the one that would be asked by default. One without a row has the id 0.
+        """
+        rows = await self._registry.rows()
+        return {
+            name: await self._default(actor)
+            if name is None
+            else rows.get(name) or self._without_row(name)
+            for name in set(names)
+        }
+
+    async def _default(self, actor: Actor) -> Model:
+        try:
+            return (await self.choose(actor)).model
+        except DomainError:  # nobody to ask, just now: it is a name, not a promise
+            name = _full_name(None, self.default_model or DEMO)
+            return (await self._registry.rows()).get(name) or self._without_row(name)
+
+    async def _visible(self, actor: Actor, models: Iterable[Model]) -> dict[str, Model]:
+        """Return, by name, what is active and open to all or in the caller's plan.
+
+        The plan is looked up only where that decides. Palaver itself sees everything.
+        """
+        active = [model for model in models if model.is_active]
+        if actor.user_id is None or all(model.open_to_all for model in active):
+            return {model.name: model for model in active}
+        async with self.db.read() as tx:
+            linked = await tx.plans.model_ids(owner_id=actor.user_id, at=self.clock())
+        mine = frozenset(linked)
+        return {model.name: model for model in active if model.open_to_all or model.id in mine}
+
+    async def _may_use(self, actor: Actor, model: Model) -> bool:
+        return bool(model.open_to_all) or bool(await self._visible(actor, (model,)))
+
+    async def _allowed(self, actor: Actor, resolved: ResolvedModel) -> ResolvedModel:
+        if not await self._may_use(actor, resolved.model):
+            raise _not_in_plan(f"the model {resolved.model.name}")
+        return resolved
 
     def _addressed(self, provider_id: str) -> Listing:
         if (listing := self._listings.get(provider_id)) is None:
@@ -174,39 +242,6 @@ class ModelService:
             )
         return listing
 
-    async def _registry(self, *, anew: bool = False) -> Mapping[str, Model]:
-        """Return all rows by name, at most a second old: others write the table too."""
-        at = self.clock()
-        if self._read_number == 0 or anew or at - self._read_at > REGISTRY_FRESH:
-            self._read_at = at  # before the wait: meanwhile others take what there is
-            self._reads_begun += 1
-            number = self._reads_begun
-            async with self.db.read() as tx:
-                rows = {row.name: row for row in await tx.models.all()}
-            # A read that began later may have ended earlier: what it saw is newer.
-            if number > self._read_number:
-                self._rows, self._read_number = rows, number
-        return self._rows
-
-    async def _keep(self, provider_id: str, models: Sequence[ListedModel]) -> None:
-        """Make rows of what is new in a list, and renew the profiles that changed."""
-        rows = await self._registry(anew=True)
-        changed = [model for model in models if _is_news(rows, provider_id, model)]
-        if not changed:
-            return
-        at = self.clock()
-        async with self.db.transaction() as tx:
-            await tx.models.put(
-                provider_id, changed, is_active=not self.new_models_hidden, listed_at=at, at=at
-            )
-        await self._registry(anew=True)
-
-    def _on_offer(self, listing: Listing, rows: Mapping[str, Model]) -> list[Model]:
-        id = listing.provider.id
-        listed = [rows.get(model_name(id, name)) for name in listing.names or ()]
-        added = [row for row in rows.values() if row.provider_id == id and row.listed_at is None]
-        return [row for row in (*listed, *added) if row is not None and row.is_active]
-
     def _find(self, rows: Mapping[str, Model], name: str) -> ResolvedModel | None:
         """Return a model that is on offer: active, of a provider that is there."""
         row = rows.get(name)
@@ -216,14 +251,14 @@ class ModelService:
         return None if provider is None else ResolvedModel(provider, row)
 
     async def _named(self, name: str) -> ResolvedModel:
-        rows = await self._registry()
+        rows = await self._registry.rows()
         if (found := self._find(rows, name)) is not None:
             return found
         listing = self._listings.get(name.partition("/")[0])
         if listing is None or name in rows:
             raise _no_model(name)
         await listing.refresh()
-        if (found := self._find(await self._registry(), name)) is not None:
+        if (found := self._find(await self._registry.rows(), name)) is not None:
             return found
         if listing.names is not None:
             raise _no_model(name)
@@ -234,7 +269,7 @@ class ModelService:
             raise _no_model(name)
         return ResolvedModel(listing.provider, self._without_row(name))
 
-    async def _first(self, provider_id: str | None) -> ResolvedModel:
+    async def _first(self, actor: Actor, provider_id: str | None) -> ResolvedModel:
         """Return the first text model of a provider, or of the first one that has any."""
         if provider_id:
             listings = [self._listing(provider_id)]
@@ -244,19 +279,19 @@ class ModelService:
             )
             for listing in listings:
                 listing.touch()  # all at once, so that the wait is that for the slowest
+        has_some = False
         for listing in listings:
             await listing.ensure()
-            for row in self._on_offer(listing, await self._registry()):
-                if row.profile.type is ModelType.TEXT:
-                    return ResolvedModel(listing.provider, row)
+            on_offer = _on_offer(listing, await self._registry.rows())
+            texts = [row for row in on_offer if row.model_type is ModelType.TEXT and row.is_active]
+            has_some = has_some or bool(texts)
+            if visible := await self._visible(actor, texts):
+                return ResolvedModel(listing.provider, next(iter(visible.values())))
         if provider_id and listings[0].names is None:
             raise listings[0].error or listings[0].silence()
+        if has_some:
+            raise _not_in_plan("any of the models")
         raise DomainError("There is no model to ask.", kind=ErrorKind.MODEL_NOT_FOUND)
-
-    async def _stored(self, name: str) -> ResolvedModel:
-        listing = self._listing(name.partition("/")[0])
-        row = (await self._registry()).get(name)
-        return ResolvedModel(listing.provider, row or self._without_row(name))
 
     def _without_row(self, name: str) -> Model:
         return Model(
@@ -276,9 +311,16 @@ def _full_name(provider_id: str | None, model: str) -> str:
     return model_name(DEMO, DEMO) if model == DEMO else model
 
 
-def _is_news(rows: Mapping[str, Model], provider_id: str, model: ListedModel) -> bool:
-    row = rows.get(model_name(provider_id, model.name))
-    return row is None or row.listed_at is None or row.profile != model.profile
+def _on_offer(listing: Listing, models: Mapping[str, Model]) -> list[Model]:
+    """Return what a provider lists now, in its order, then what was added to that."""
+    id = listing.provider.id
+    listed = [models.get(model_name(id, name)) for name in listing.names or ()]
+    added = [row for row in models.values() if row.provider_id == id and row.listed_at is None]
+    return [row for row in (*listed, *added) if row is not None]
+
+
+def _not_in_plan(what: str) -> DomainError:
+    return DomainError(f"Your plan does not include {what}.", kind=ErrorKind.NOT_IN_PLAN)
 
 
 def _no_model(name: str) -> DomainError:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from palaver.services.accounts import AccountService
 from palaver.services.audit import AuditService
 from palaver.services.calls import CallService
+from palaver.services.chatbots import ChatbotService
 from palaver.services.conversations import ConversationService
 from palaver.services.exchanges import ExchangeService
 from palaver.services.generations import GenerationService
@@ -13,6 +14,7 @@ from palaver.services.idempotency import IdempotencyService
 from palaver.services.invites import InviteService
 from palaver.services.ledger import LedgerService
 from palaver.services.models import ModelService
+from palaver.services.plans import PlanService
 from palaver.services.registrations import RegistrationService
 from palaver.services.search import SearchService
 from palaver.services.sessions import SessionService
@@ -25,6 +27,7 @@ class Services:
     accounts: AccountService
     audit: AuditService
     calls: CallService
+    chatbots: ChatbotService
     conversations: ConversationService
     exchanges: ExchangeService
     generations: GenerationService
@@ -33,6 +36,7 @@ class Services:
     invites: InviteService
     ledger: LedgerService
     models: ModelService
+    plans: PlanService
     registrations: RegistrationService
     search: SearchService
     sessions: SessionService

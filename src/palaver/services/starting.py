@@ -60,7 +60,7 @@ class Starter:
         self, actor: Actor, conversation: Conversation | None, choice: Choice
     ) -> ResolvedModel:
         """Return the model that a choice means. Raises `DomainError`, as `ModelService` does."""
-        return await self.models.resolve(
+        return await self.models.choose(
             actor,
             provider_id=choice.provider_id,
             model=choice.model,

@@ -8,6 +8,14 @@ from palaver.storage.statements import Statement
 
 _PLAN: Final = ", ".join(f"plans.{name}" for name in Plan.__struct_fields__)
 
+PLAN_OF_USER: Final = """coalesce(
+    (select subscriptions.plan_id from subscriptions
+        where subscriptions.owner_id = :owner_id and subscriptions.start_at <= :at
+            and (subscriptions.end_at is null or subscriptions.end_at > :at)
+        order by subscriptions.start_at desc, subscriptions.id desc limit 1),
+    (select plans.id from plans where plans.is_default = 1))"""
+"""The id of the plan that `:owner_id` is on at `:at`, for the statements of other stores too."""
+
 _GET: Final = Statement(f"select {_PLAN} from plans where id = :id", Plan)
 _DEFAULT: Final = Statement(f"select {_PLAN} from plans where is_default = 1", Plan)
 _CURRENT: Final = Statement(
@@ -36,6 +44,10 @@ _STANDING: Final = Statement(
     _standing,
 )
 
+_MODEL_IDS: Final = Statement(
+    f"select model_id from plan_models where plan_id = {PLAN_OF_USER}", int
+)
+
 
 class PlanStore:
     """`plans`, `subscriptions`, `plan_chatbots`, `plan_models`."""
@@ -61,3 +73,7 @@ class PlanStore:
     async def current(self, *, owner_id: int, at: int) -> Subscription | None:
         """Return a user's subscription at an instant; of several the one that began last."""
         return await self._connection.one(_CURRENT, owner_id=owner_id, at=at)
+
+    async def model_ids(self, *, owner_id: int, at: int) -> list[int]:
+        """Return the ids of the models that are linked to the plan that a user is on."""
+        return await self._connection.all(_MODEL_IDS, owner_id=owner_id, at=at)

@@ -1,7 +1,9 @@
 """A transaction as a service sees it: the stores, each a stateless face over the connection."""
 
 from palaver.storage.audit import AuditStore
+from palaver.storage.chatbots import ChatbotStore
 from palaver.storage.connection import Connection
+from palaver.storage.conversation_usage import ConversationUsageStore
 from palaver.storage.conversations import ConversationStore
 from palaver.storage.events import EventStore
 from palaver.storage.exchanges import ExchangeStore
@@ -83,6 +85,11 @@ class Tx:
         return GenerationStore(self._connection)
 
     @property
+    def chatbots(self) -> ChatbotStore:
+        """Personas on offer."""
+        return ChatbotStore(self._connection)
+
+    @property
     def plans(self) -> PlanStore:
         """Plans, and who is on which."""
         return PlanStore(self._connection)
@@ -90,6 +97,11 @@ class Tx:
     @property
     def usage(self) -> UsageStore:
         return UsageStore(self._connection)
+
+    @property
+    def conversation_usage(self) -> ConversationUsageStore:
+        """What each conversation has used."""
+        return ConversationUsageStore(self._connection)
 
     @property
     def search(self) -> SearchStore:
