@@ -139,13 +139,13 @@ def granted(
         left = limited.left(used)
         match limited.limit.measure:
             case "messages" | "free_messages":
-                smallest, room = 1, max_tokens if left >= 1 else 0
+                smallest, room = 1, need.max_tokens if left >= 1 else 0
             case "tokens" | "free_tokens":
                 smallest = terms.weigh(need.prompt_tokens + 1)
                 per = 100 if terms.is_free else terms.multiplier_percent
                 room = left * 100 // per - need.prompt_tokens
             case "cost_micro_usd":
-                smallest, room = _cost_room(need, left, max_tokens)
+                smallest, room = _cost_room(need, left)
                 cost_left = left if cost_left is None else min(cost_left, left)
             case _:
                 continue
@@ -158,15 +158,15 @@ def granted(
     return max_tokens, cost, refusals
 
 
-def _cost_room(need: Need, left: int, max_tokens: int) -> tuple[int, int]:
+def _cost_room(need: Need, left: int) -> tuple[int, int]:
     terms = need.terms
     smallest = terms.cost(need.prompt_tokens, 1)
     if terms.prompt_price is None or terms.completion_price is None or smallest is None:
-        return 1, max_tokens if left > 0 else 0
+        return 1, need.max_tokens if left > 0 else 0
     if smallest > left:
         return smallest, 0
     if terms.completion_price == 0:
-        return smallest, max_tokens
+        return smallest, need.max_tokens
     rest = left * MICRO - need.prompt_tokens * terms.prompt_price
     return smallest, rest // terms.completion_price
 

@@ -146,7 +146,8 @@ async def settle(
         await tx.usage.append(entry)
     used = total(entry.amounts for entry in entries)
     await _correct(tx, work.owner_id, held, used, terms=terms, started_at=started_at)
-    if entries and work.conversation_id is not None:
+    is_answer = work.kind is UsageKind.ANSWER
+    if entries and is_answer and work.conversation_id is not None:
         await tx.usage.add_to_conversation(
             work.conversation_id,
             owner_id=work.owner_id,
