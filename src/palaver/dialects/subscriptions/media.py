@@ -1,0 +1,24 @@
+"""Pictures, at the addresses that the chapter "Chatbots" names."""
+
+from starlette.responses import Response
+
+from palaver.web import pictures
+from palaver.web.call import Call
+
+_A_DAY = "private, max-age=86400"
+
+
+async def chatbot_image(call: Call, name: str) -> Response:
+    """Send the picture of a chatbot, to everybody who has signed in.
+
+    Contract: "List Available Chatbots".
+    """
+    picture = pictures.load(name)
+    headers = {
+        "etag": f'"{picture.tag}"',
+        "cache-control": _A_DAY,
+        "x-content-type-options": "nosniff",
+    }
+    if call.header(b"if-none-match") == headers["etag"]:
+        return Response(None, 304, headers)
+    return Response(picture.content, 200, headers, picture.media_type)
