@@ -1,5 +1,6 @@
 """Conversations: a title, an owner, and a tree of messages with one active branch."""
 
+from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -8,6 +9,8 @@ from palaver.domain.errors import Fault, InvalidInput
 
 TITLE_MAX_LENGTH: Final = 500
 LIST_LIMIT: Final = 1000
+NEW_CHAT: Final = "New Chat"
+"""What three of the contracts show for no title; given back to them, it stands for none."""
 
 
 MessageRole: TypeAlias = Literal["system", "user", "assistant"]
@@ -58,6 +61,29 @@ class Message(msgspec.Struct, frozen=True, gc=False):
         if self.completion_tokens is None:
             return None
         return (self.prompt_tokens or 0) + self.completion_tokens
+
+
+def parse_new_chat(title: str | None, *, max_length: int = TITLE_MAX_LENGTH) -> str | None:
+    """Return a title as `parse_title` does, None for "New Chat": what is shown for none."""
+    stored = None if title is None else parse_title(title, max_length=max_length)
+    return None if stored == NEW_CHAT else stored
+
+
+class Window(msgspec.Struct, frozen=True):
+    """Some messages of a conversation's active branch in a row, as a reader leafs through it."""
+
+    conversation: Conversation
+    messages: Sequence[Message]  # oldest first
+    has_older: bool
+    has_newer: bool
+    is_answering: bool  # a run writes the next answer right now
+
+    @property
+    def unanswered(self) -> Message | None:
+        """Return the question at the very end that nothing answers, if there is one."""
+        if self.has_newer or self.is_answering or not self.messages:
+            return None
+        return self.messages[-1] if self.messages[-1].role == "user" else None
 
 
 def parse_title(title: str, *, max_length: int = TITLE_MAX_LENGTH) -> str:

@@ -150,6 +150,7 @@ class FieldFault(msgspec.Struct, frozen=True):
     message: str
     expected: str = ""  # the type or the set that was wanted, as JSON names it
     limit: int | float | None = None
+    given: str = ""  # the type of what came instead of a body, as Python names it
 
     @property
     def field(self) -> str:

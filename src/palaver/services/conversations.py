@@ -8,6 +8,7 @@ from palaver.domain.conversations import (
     Conversation,
     Message,
     MessageRole,
+    Window,
     parse_title,
 )
 from palaver.domain.errors import Fault, InvalidInput, NotFound
@@ -108,14 +109,17 @@ class ConversationService:
                 return await tx.conversations.list(owner_id=owner_id, limit=limit)
             return await tx.conversations.list_before(before, owner_id=owner_id, limit=limit)
 
-    async def rename(self, actor: Actor, key: int | str, *, title: str) -> Conversation:
-        """Change the title. Raises `NotFound`, `InvalidInput`."""
-        title = parse_title(title)
+    async def rename(self, actor: Actor, key: int | str, *, title: str | None) -> Conversation:
+        """Change the title, or with None take it away. Raises `NotFound`, `InvalidInput`."""
+        title = None if title is None else parse_title(title)
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, key)
             at = self.clock()
             await tx.conversations.rename(
-                conversation.id, title=title, title_key=fold(title), at=at
+                conversation.id,
+                title=title,
+                title_key=None if title is None else fold(title),
+                at=at,
             )
             await tx.search.enqueue(
                 owner_id=conversation.owner_id,
@@ -175,6 +179,29 @@ class ConversationService:
                 conversation.id, limit=min(limit, LIST_LIMIT), before=before
             )
 
+    async def window(
+        self,
+        actor: Actor,
+        key: int | str,
+        *,
+        size: int,
+        before: int | None = None,
+        after: int | None = None,
+    ) -> Window:
+        """Return at most `size` messages: those before an id, those after it, or the newest.
+
+        The newest also where fewer than `size` come after it. Raises `NotFound`.
+        """
+        async with self.db.read(snapshot=True) as tx:
+            conversation = await get_conversation(tx, actor, key)
+            shown = await _shown(tx, conversation, size=size, before=before, after=after)
+            live = await tx.generations.live_of_conversation(conversation.id)
+            if not shown:
+                return Window(conversation, (), False, False, bool(live))
+            older = await tx.messages.newest(conversation.id, limit=1, before=shown[0].id)
+            newer = await tx.messages.next(conversation.id, limit=1, after=shown[-1].id)
+        return Window(conversation, shown, bool(older), bool(newer), bool(live))
+
     async def append(self, actor: Actor, key: int | str, *, text: str) -> Message:
         """Add a user message at the end. Raises `NotFound`, `InvalidInput`."""
         check_text(text)
@@ -185,6 +212,17 @@ class ConversationService:
             turns: list[tuple[MessageRole, str]] = [("user", text)]
             messages = await append_messages(tx, actor, conversation, turns, at=self.clock())
         return messages[-1]
+
+
+async def _shown(
+    tx: Tx, conversation: Conversation, *, size: int, before: int | None, after: int | None
+) -> Sequence[Message]:
+    id, store = conversation.id, tx.messages
+    if before is not None and (shown := await store.newest(id, limit=size, before=before)):
+        return shown
+    if after is not None and len(shown := await store.next(id, limit=size, after=after)) == size:
+        return shown
+    return await store.newest(id, limit=size)
 
 
 def check_text(text: str, *, field: str = "content") -> None:

@@ -40,6 +40,11 @@ _LIST: Final = Statement(
     order by updated_at desc, id desc limit :limit offset :offset""",
     Conversation,
 )
+_LIST_UNARCHIVED: Final = Statement(
+    f"""select {_COLUMNS} from conversations where {_MINE} and archived_at is null
+    order by updated_at desc, id desc limit :limit offset :offset""",
+    Conversation,
+)
 _COUNT: Final = Statement(f"select count(*) from conversations where {_MINE}", int)
 _LIST_BEFORE: Final = Statement(
     f"""select {_COLUMNS} from conversations where {_MINE} and (updated_at, id) <
@@ -136,9 +141,12 @@ class ConversationStore:
         statement = _LOCK if isinstance(key, int) else _LOCK_BY_UUID
         return await self._connection.one(statement, key=key, owner_id=owner_id)
 
-    async def list(self, *, owner_id: int, limit: int, offset: int = 0) -> Sequence[Conversation]:
+    async def list(
+        self, *, owner_id: int, limit: int, offset: int = 0, with_archived: bool = True
+    ) -> Sequence[Conversation]:
         """Return the newest first, from `offset` on."""
-        return await self._connection.all(_LIST, owner_id=owner_id, limit=limit, offset=offset)
+        statement = _LIST if with_archived else _LIST_UNARCHIVED
+        return await self._connection.all(statement, owner_id=owner_id, limit=limit, offset=offset)
 
     async def count(self, *, owner_id: int) -> int:
         """Return how many the owner has."""
@@ -173,8 +181,8 @@ class ConversationStore:
             return await self._connection.all(_FILTER, **values)
         return await self._connection.all(_FILTER_BEFORE, before=before, **values)
 
-    async def rename(self, id: int, *, title: str, title_key: str, at: int) -> None:
-        """Set the title."""
+    async def rename(self, id: int, *, title: str | None, title_key: str | None, at: int) -> None:
+        """Set the title, or take it away."""
         await self._connection.run(_RENAME, id=id, title=title, title_key=title_key, at=at)
 
     async def move_leaf(self, id: int, *, leaf_id: int, model: str | None, at: int) -> None:

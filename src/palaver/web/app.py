@@ -136,7 +136,11 @@ class Application:
 
         async def run() -> Response:
             answer = await signature.call(call, values, body)
-            return answer if isinstance(answer, Response) else json_answer(answer, endpoint.status)
+            if isinstance(answer, Response):
+                return answer
+            if answer is None:
+                return Response(status_code=endpoint.status)
+            return json_answer(answer, endpoint.status)
 
         async def rendered() -> Response:
             try:

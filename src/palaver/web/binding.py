@@ -3,8 +3,8 @@
     async def rename(call: Call, conversation_id: int, body: wire.Rename) -> wire.Done
 
 Parameters named in the path come from it (`int`, `Uuid` or `str`), `body` is decoded to its struct,
-keyword-only parameters are the query's. The return annotation is the answer's shape; a handler
-that answers with something else than JSON returns a `Response`.
+keyword-only parameters are the query's. The return annotation is the answer's shape, `None` one
+without a body (204); a handler that answers with something else than JSON returns a `Response`.
 """
 
 import inspect
@@ -22,7 +22,7 @@ from starlette.responses import Response
 
 from palaver.domain.errors import Fault, FieldFault, InvalidInput, NotFound
 from palaver.kit.ids import parse_uuid
-from palaver.web.bodies import INT64_MAX, explain
+from palaver.web.bodies import INT64_MAX, NUL, explain
 from palaver.web.call import Call
 
 Uuid = NewType("Uuid", str)
@@ -76,8 +76,7 @@ class Signature:
                 continue
             path = ("query", parameter.name)
             if "\0" in text:
-                message = "Text may not contain the NUL character."
-                faults.append(FieldFault(path, Fault.NOT_ALLOWED, message))
+                faults.append(FieldFault(path, Fault.NOT_ALLOWED, NUL))
             elif wrong := explain(text, parameter.type, path, strict=False):
                 faults += wrong
             else:

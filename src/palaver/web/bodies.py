@@ -20,6 +20,10 @@ Int64 = Annotated[int, msgspec.Meta(ge=-INT64_MAX - 1, le=INT64_MAX)]
 """An integer as both databases can hold it."""
 
 FORM: Final = "application/x-www-form-urlencoded"
+MALFORMED: Final = "The body is not valid JSON: "
+"""What the message of such a fault begins with; the decoder's own words and a full stop follow."""
+
+NUL: Final = "Text may not contain the NUL character."
 _AT: Final = re.compile(r" - at `\$([^`]*)`$")
 _STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d*|\.\.\.)\]")
 _LENGTH: Final = re.compile(r"of length (>=|<=) (\d+)")
@@ -103,14 +107,15 @@ def _plain(content: bytes) -> Any:
 
 
 def _malformed(reason: str) -> InvalidInput:
-    message = f"The body is not valid JSON: {reason}."
+    message = f"{MALFORMED}{reason}."
     return InvalidInput([FieldFault(("body",), Fault.MALFORMED, message)])
 
 
 def _faults_of(value: Any, shape: Any) -> list[FieldFault]:
     """Try every field alone, since the decoder stops at the first wrong one."""
     if not isinstance(value, dict):
-        return [FieldFault(("body",), Fault.WRONG_TYPE, "Send a JSON object.", "object")]
+        message, given = "Send a JSON object.", type(value).__name__
+        return [FieldFault(("body",), Fault.WRONG_TYPE, message, "object", given=given)]
     return _field_faults(value, shape, ("body",)) or [*_nul_faults(value)]
 
 
@@ -207,7 +212,7 @@ def _permitted(type_: Any) -> str:
 def _nul_faults(value: Any, path: tuple[str | int, ...] = ("body",)) -> Iterator[FieldFault]:
     if isinstance(value, str):
         if "\0" in value:
-            yield FieldFault(path, Fault.NOT_ALLOWED, "Text may not contain the NUL character.")
+            yield FieldFault(path, Fault.NOT_ALLOWED, NUL)
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from _nul_faults(item, (*path, key))
