@@ -4,9 +4,9 @@ from typing import Final
 
 from palaver.ui import docs, files, setup, welcome
 from palaver.web.endpoint import Access, Endpoint
+from palaver.web.forms import FORM_MAX_BYTES
 
 PUBLIC: Final = Access.PUBLIC
-FORM_MAX_BYTES: Final = 64 * 1024
 
 ENDPOINTS: Final = (
     Endpoint("GET", "/", welcome.show, PUBLIC),

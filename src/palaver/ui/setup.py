@@ -1,20 +1,19 @@
 """Setting up: the form that makes the first administrator. It works once."""
 
 from collections.abc import Mapping
-from html import escape
 from typing import Final
 
 import msgspec
 from starlette.responses import RedirectResponse, Response
 
-from palaver.domain.accounts import Taken
+from palaver.domain.accounts import USERNAME_MAX_LENGTH, Taken
 from palaver.domain.errors import DomainError, ErrorKind, InvalidInput
-from palaver.domain.passwords import PASSWORD_MIN_LENGTH, STRICT_MIN_LENGTH, PasswordPolicy
 from palaver.domain.users import SYSTEM
 from palaver.web.answers import set_device_cookie, set_session_cookies
 from palaver.web.authentication import is_foreign
 from palaver.web.call import Call
-from palaver.web.html import page
+from palaver.web.forms import by_field, field, hidden, password_field, password_hint, summary
+from palaver.web.html import Html, fill, joined, page
 
 # The token stands in the address of the page. (With no referrer at all, browsers would send
 # `Origin: null` with the form.)
@@ -27,7 +26,8 @@ _MAIN: Final = """\
 <p class="lead">Make the account of the first administrator. This works once.</p>
 </header>
 <form class="card form" method="post" action="/app/setup">
-{summary}{fields}
+{summary}
+{fields}
 <div class="actions"><button class="button" type="submit">Create the administrator</button></div>
 </form>
 </main>"""
@@ -40,12 +40,6 @@ _DONE: Final = """\
 </header>
 <div class="actions"><a class="button" href="/">To the front page</a></div>
 </main>"""
-
-_FIELD: Final = """\
-<div class="field">
-<label for="{name}">{label}</label>
-<input id="{name}" name="{name}" {attributes}{described}>
-{notes}</div>"""
 
 
 class SetupForm(msgspec.Struct, frozen=True):
@@ -87,8 +81,7 @@ async def submit(call: Call, body: SetupForm) -> Response:
 def _refused(call: Call, body: SetupForm, error: DomainError) -> Response:
     """Return the form with what is wrong beside each field. Raises what no form can mend."""
     if isinstance(error, InvalidInput):
-        faults = {fault.field: fault.message for fault in reversed(error.faults)}
-        return _form(call, body, faults, status=400)
+        return _form(call, body, by_field(error.faults), status=400)
     if isinstance(error, Taken):
         return _form(call, body, dict.fromkeys(error.fields, error.message), status=400)
     if error.kind is ErrorKind.INVALID_BOOTSTRAP_TOKEN:
@@ -112,65 +105,41 @@ async def _closed(call: Call) -> Response | None:
 
 def _form(call: Call, body: SetupForm, faults: Mapping[str, str], *, status: int) -> Response:
     policy = call.services.registrations.policy.password_policy
-    is_strict = policy is PasswordPolicy.STRICT
-    shortest = STRICT_MIN_LENGTH if is_strict else PASSWORD_MIN_LENGTH
     fields = [
         _token_field(body.token, faults),
-        _field(
+        field(
             "username",
             "User name",
-            f'type="text" value="{escape(body.username)}" autocomplete="username" '
-            'autocapitalize="none" spellcheck="false" maxlength="150" required autofocus',
             faults,
+            type="text",
+            value=body.username,
+            autocomplete="username",
+            autocapitalize="none",
+            spellcheck="false",
+            maxlength=USERNAME_MAX_LENGTH,
+            required=True,
+            autofocus=True,
         ),
-        _field(
-            "password",
-            "Password",
-            'type="password" autocomplete="new-password" maxlength="1024" required',
-            faults,
-            hint=f"At least {shortest} characters; a few unrelated words are good.",
-        ),
-        _field(
-            "password_again",
-            "Password, once more",
-            'type="password" autocomplete="new-password" maxlength="1024" required',
-            faults,
-        ),
+        password_field("password", "Password", faults, hint=password_hint(policy)),
+        password_field("password_again", "Password, once more", faults),
     ]
-    summary = ""
-    if faults:
-        summary = '<p class="fault-summary" role="alert">Nothing was made yet: see below.</p>\n'
-    main = _MAIN.format(summary=summary, fields="\n".join(fields))
+    said = "Nothing was made yet: see below." if faults else ""
+    main = fill(_MAIN, summary=summary(said), fields=joined(fields))
     title = "Set up" if not faults else "Error: Set up"
     return page(title, main, status=status, headers=_HEADERS)
 
 
-def _token_field(token: str, faults: Mapping[str, str]) -> str:
+def _token_field(token: str, faults: Mapping[str, str]) -> Html:
     if token and "token" not in faults:
-        return f'<input type="hidden" name="token" value="{escape(token)}">'
-    return _field(
+        return hidden("token", token)
+    return field(
         "token",
         "Token",
-        f'type="text" value="{escape(token)}" autocomplete="off" spellcheck="false" required',
         faults,
         hint="The end of the link that the server printed when it started.",
-    )
-
-
-def _field(
-    name: str, label: str, attributes: str, faults: Mapping[str, str], *, hint: str = ""
-) -> str:
-    notes = ""
-    ids = []
-    if fault := faults.get(name, ""):
-        notes += f'<span class="fault" id="{name}-fault">{escape(fault)}</span>\n'
-        ids.append(f"{name}-fault")
-    if hint:
-        notes += f'<span class="hint" id="{name}-hint">{hint}</span>\n'
-        ids.append(f"{name}-hint")
-    described = f' aria-describedby="{" ".join(ids)}"' if ids else ""
-    if fault:
-        described += ' aria-invalid="true"'
-    return _FIELD.format(
-        name=name, label=label, attributes=attributes, described=described, notes=notes
+        type="text",
+        value=token,
+        autocomplete="off",
+        spellcheck="false",
+        required=True,
     )

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
-from palaver.web.call import CSRF_COOKIE, DEVICE_COOKIE, SESSION_COOKIE, Call
+from palaver.web.call import CSRF_COOKIE, DEVICE_COOKIE, FORM_COOKIE, SESSION_COOKIE, Call
 
 HEADERS: Final = ("x-request-id", "retry-after")
 """What scripts may want to read of any answer, beside its body."""
@@ -35,6 +35,12 @@ def finish(call: Call, response: Response) -> Response:
 def set_session_cookies(call: Call, *, token: str, csrf_token: str) -> None:
     """Sign this browser in: the session for us alone, the CSRF token for scripts as well."""
     _set(call, SESSION_COOKIE, token, max_age=COOKIE_SECONDS, script_readable=False)
+    _set(call, CSRF_COOKIE, csrf_token, max_age=COOKIE_SECONDS, script_readable=True)
+
+
+def set_form_cookies(call: Call, *, seed: str, csrf_token: str) -> None:
+    """Let this browser send forms before it signs in; the CSRF token belongs to the seed."""
+    _set(call, FORM_COOKIE, seed, max_age=COOKIE_SECONDS, script_readable=False)
     _set(call, CSRF_COOKIE, csrf_token, max_age=COOKIE_SECONDS, script_readable=True)
 
 

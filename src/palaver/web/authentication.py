@@ -25,14 +25,15 @@ async def authenticate(call: Call, endpoint: Endpoint) -> None:
     if endpoint.access is Access.PUBLIC:
         call.actor = Actor.anonymous(call.client)
         return
-    await _identify(call)
+    await identify(call)
     if call.cookie_token is not None and endpoint.changes:
         await check_csrf(call, call.cookie_token, endpoint)
     if endpoint.access is Access.ADMIN:
         call.actor.require_admin()
 
 
-async def _identify(call: Call) -> None:
+async def identify(call: Call) -> None:
+    """Set `call.actor` by the credential of this request. Raises as `authenticate` does."""
     bearer = bearer_of(call)
     if bearer is not None:
         call.actor = await call.services.sessions.authenticate_token(bearer, call.client)

@@ -12,6 +12,7 @@ from palaver.web.settings import WebSettings
 SESSION_COOKIE: Final = "palaver_session"
 CSRF_COOKIE: Final = "csrftoken"
 DEVICE_COOKIE: Final = "palaver_device"
+FORM_COOKIE: Final = "palaver_form"
 
 _NOBODY: Final = Actor()
 
