@@ -4,7 +4,8 @@ from typing import Final
 
 from palaver.dialects.companion import DIALECT as COMPANION
 from palaver.dialects.native import DIALECT as NATIVE
+from palaver.dialects.sessions import DIALECT as SESSIONS
 from palaver.dialects.streaming import DIALECT as STREAMING
 from palaver.web.endpoint import Dialect
 
-DIALECTS: Final[tuple[Dialect, ...]] = (STREAMING, COMPANION, NATIVE)
+DIALECTS: Final[tuple[Dialect, ...]] = (SESSIONS, STREAMING, COMPANION, NATIVE)

@@ -1,0 +1,1 @@
+"""The contract's web routes: pages and forms that work without scripts, and the JSON beside them."""
