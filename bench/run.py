@@ -13,13 +13,20 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench.bench_footprint import footprint
+from bench.bench_limits import limits
 from bench.bench_requests import requests
 from bench.bench_resume import resume
 from bench.bench_streams import streams
 from bench.rows import Row
 from bench.stage import ROOT, pin_load
 
-BENCHES = {"requests": requests, "streams": streams, "resume": resume, "footprint": footprint}
+BENCHES = {
+    "requests": requests,
+    "streams": streams,
+    "resume": resume,
+    "limits": limits,
+    "footprint": footprint,
+}
 HEAD = """# Benchmarks
 
 Written by `make bench`. Server on one core, load and upstream on the other; Palaver and its floor

@@ -12,6 +12,7 @@ from palaver.domain.models import Model, ModelProfile
 from palaver.domain.plans import DAY_MICROSECONDS
 from palaver.domain.usage import Amounts, UsageKind
 from palaver.domain.users import SYSTEM
+from palaver.services.conversations import ConversationService, create_conversation
 from palaver.services.ledger import Grant, LedgerService, Work, grant, hold, recount, settle
 from palaver.storage.database import Database
 from palaver.storage.statements import Statement
@@ -274,3 +275,21 @@ async def test_a_conversation_adds_up_what_its_answers_have_used(db, cast):
     )
     async with db.read() as tx:
         assert await tx._connection.one(line) == (30, 3, 1)
+
+
+async def test_conversations_that_begin_at_once_do_not_wait_for_each_other_for_ever(db, cast):
+    # On PostgreSQL a conversation's row locks its owner's row a little, the ledger a lot.
+    conversations = ConversationService(db, driver=None)  # type: ignore[arg-type]  # starts none
+
+    async def one() -> None:
+        async with db.transaction() as tx:
+            await create_conversation(
+                tx, cast.owner, title=None, system_prompt=None, model=None, at=AT
+            )
+            granted = await grant(
+                tx, cast.owner.owner_id, PAID, prompt_tokens=PROMPT, max_tokens=CAP, at=AT
+            )
+            await hold(tx, granted, expires_at=AT + STEP)
+
+    await asyncio.gather(*(one() for _ in range(20)))
+    assert len(await conversations.list(cast.owner)) == 20

@@ -33,8 +33,10 @@ _MACROS: Final[dict[Engine, dict[str, str]]] = {
         "{now}": "cast(unixepoch('subsec') * 1000000 as integer)",
     },
     Engine.POSTGRESQL: {
-        "{for_update}": "for update",
-        "{skip_locked}": "for update skip locked",
+        # Not `for update`: a row that refers to the locked one may be inserted meanwhile, and
+        # two that have done so and then lock it wait for each other for ever.
+        "{for_update}": "for no key update",
+        "{skip_locked}": "for no key update skip locked",
         "{now}": "(extract(epoch from clock_timestamp()) * 1000000)::bigint",
     },
 }
