@@ -1,5 +1,6 @@
 """Conversations: a title, an owner, and a tree of messages with one active branch."""
 
+import enum
 from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias
 
@@ -15,6 +16,14 @@ NEW_CHAT: Final = "New Chat"
 
 MessageRole: TypeAlias = Literal["system", "user", "assistant"]
 """Who speaks. A literal and no enum: rows become messages without a conversion."""
+
+
+class AutoTitle(enum.IntEnum):
+    """Whether the model is asked for a title while there is none; the numbers are stored."""
+
+    OFF = 0
+    WANTED = 1  # after the first answer
+    ASKED = 2  # it was: once is enough, whatever came of it
 
 
 class Conversation(msgspec.Struct, frozen=True, gc=False):
@@ -33,7 +42,7 @@ class Conversation(msgspec.Struct, frozen=True, gc=False):
     asked_model: str | None = None  # the name under which its first model was asked for, an alias
     metadata: str | None = None  # JSON of the client that made it
     archived_at: int | None = None
-    auto_titled: int = 0  # gets a title of the model's after the first answer, while it has none
+    auto_titled: int = AutoTitle.OFF
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):

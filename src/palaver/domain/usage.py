@@ -169,6 +169,17 @@ class UsageEntry(msgspec.Struct, frozen=True, gc=False):
         )
 
 
+class ConversationUsage(msgspec.Struct, frozen=True, gc=False):
+    """What the answers of one conversation have used, prompt and completion together."""
+
+    id: int
+    tokens: int  # of models that are paid for
+    free_tokens: int
+    is_free: int  # whether the model of the last answer was a free one
+    created_at: int
+    updated_at: int
+
+
 def total(amounts: Iterable[Amounts]) -> Amounts:
     """Return the sum."""
     return sum(amounts, NOTHING)

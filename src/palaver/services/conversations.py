@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec import UNSET, UnsetType
+
 from palaver.domain.conversations import (
     LIST_LIMIT,
+    AutoTitle,
     Conversation,
     Message,
     MessageRole,
@@ -74,11 +77,20 @@ class ConversationService:
         *,
         limit: int = LIST_LIMIT,
         offset: int = 0,
+        before: int | None = None,
+        with_archived: bool = True,
     ) -> Sequence[Conversation]:
-        """Return the newest first, from the `offset`-th on."""
+        """Return the newest first, from the `offset`-th on, or behind the one with id `before`."""
         async with self.db.read() as tx:
+            if before is not None:
+                return await tx.conversations.list_before(
+                    before, owner_id=actor.owner_id, limit=min(limit, LIST_LIMIT)
+                )
             return await tx.conversations.list(
-                owner_id=actor.owner_id, limit=min(limit, LIST_LIMIT), offset=offset
+                owner_id=actor.owner_id,
+                limit=min(limit, LIST_LIMIT),
+                offset=offset,
+                with_archived=with_archived,
             )
 
     async def filter(
@@ -111,31 +123,45 @@ class ConversationService:
 
     async def rename(self, actor: Actor, key: int | str, *, title: str | None) -> Conversation:
         """Change the title, or with None take it away. Raises `NotFound`, `InvalidInput`."""
-        title = None if title is None else parse_title(title)
-        async with self.db.transaction() as tx:
-            conversation = await lock_conversation(tx, actor, key)
-            at = self.clock()
-            await tx.conversations.rename(
-                conversation.id,
-                title=title,
-                title_key=None if title is None else fold(title),
-                at=at,
-            )
-            await tx.search.enqueue(
-                owner_id=conversation.owner_id,
-                kind=SearchKind.TITLE,
-                ref=conversation.id,
-            )
-            return await get_conversation(tx, actor, conversation.id)
+        return await self.update(actor, key, title=title)
 
     async def archive(self, actor: Actor, key: int | str, *, is_archived: bool) -> Conversation:
         """Put it away, or take it out again. Raises `NotFound`."""
+        return await self.update(actor, key, is_archived=is_archived)
+
+    async def update(
+        self,
+        actor: Actor,
+        key: int | str,
+        *,
+        title: str | UnsetType | None = UNSET,
+        is_archived: bool | None = None,
+        chatbot_id: int | None = None,
+        model: str | None = None,
+        is_auto_titled: bool | None = None,
+    ) -> Conversation:
+        """Change what is given; a title of None takes it away, all else that is None stays.
+
+        `chatbot_id` and `model` (`provider/name`) are on offer to the caller: that was checked.
+        Raises `NotFound`, `InvalidInput`.
+        """
+        if isinstance(title, str):
+            title = parse_title(title)
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, key)
             at = self.clock()
-            await tx.conversations.archive(
-                conversation.id, archived_at=at if is_archived else None, at=at
-            )
+            if title is not UNSET:
+                await _retitle(tx, conversation, title, at=at)
+            if is_archived is not None:
+                await _archive(tx, conversation, is_archived=is_archived, at=at)
+            if (chatbot_id, model, is_auto_titled) != (None, None, None):
+                await tx.conversations.set(
+                    conversation.id,
+                    chatbot_id=chatbot_id,
+                    model=model,
+                    auto_titled=_auto_title(conversation, is_wanted=is_auto_titled),
+                    at=at,
+                )
             return await get_conversation(tx, actor, conversation.id)
 
     async def delete(self, actor: Actor, key: int | str) -> None:
@@ -170,9 +196,12 @@ class ConversationService:
         key: int | str,
         *,
         limit: int = LIST_LIMIT,
-        before: int | None = None,
+        before: int | str | None = None,
     ) -> Sequence[Message]:
-        """Return the end of the active branch, oldest first; `before` is the last id seen."""
+        """Return the end of the active branch, oldest first; `before` is the last one seen.
+
+        That is an id or a uuid, and what nobody has is followed by nothing.
+        """
         async with self.db.read() as tx:
             conversation = await get_conversation(tx, actor, key)
             return await tx.messages.newest(
@@ -229,6 +258,29 @@ def check_text(text: str, *, field: str = "content") -> None:
     """Raise `InvalidInput` for a message without words."""
     if not text.strip():
         raise InvalidInput.of(field, Fault.BLANK, "A message may not be blank.", limit=1)
+
+
+async def _retitle(tx: Tx, conversation: Conversation, title: str | None, *, at: int) -> None:
+    await tx.conversations.rename(
+        conversation.id, title=title, title_key=None if title is None else fold(title), at=at
+    )
+    await tx.search.enqueue(
+        owner_id=conversation.owner_id, kind=SearchKind.TITLE, ref=conversation.id
+    )
+
+
+async def _archive(tx: Tx, conversation: Conversation, *, is_archived: bool, at: int) -> None:
+    since = conversation.archived_at or at  # who puts it away again changes nothing
+    await tx.conversations.archive(
+        conversation.id, archived_at=since if is_archived else None, at=at
+    )
+
+
+def _auto_title(conversation: Conversation, *, is_wanted: bool | None) -> AutoTitle | None:
+    """Return what is to be stored; what was asked once is not asked again."""
+    if is_wanted is None:
+        return None
+    return (AutoTitle(conversation.auto_titled) or AutoTitle.WANTED) if is_wanted else AutoTitle.OFF
 
 
 async def get_conversation(tx: Tx, actor: Actor, key: int | str) -> Conversation:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from palaver.domain.conversations import Conversation
+from palaver.domain.conversations import AutoTitle, Conversation
 from palaver.storage.connection import Connection
 from palaver.storage.statements import Statement
 
@@ -77,6 +77,27 @@ _MOVE_LEAF: Final[Statement[None]] = Statement(
 )
 _INSTRUCT: Final[Statement[None]] = Statement(
     "update conversations set system_prompt = :system_prompt where id = :id"
+)
+_SET: Final[Statement[None]] = Statement(
+    """update conversations set
+        chatbot_id = coalesce(:chatbot_id, chatbot_id),
+        model = coalesce(:model, model),
+        asked_model = case when cast(:model as text) is null then asked_model end,
+        auto_titled = coalesce(:auto_titled, auto_titled),
+        updated_at = :at
+    where id = :id"""
+)
+_ASK_TITLE: Final = Statement(
+    f"""update conversations set auto_titled = 2
+    where id = :id and title is null and deleted_at is null
+        and auto_titled in (1, cast(:again as bigint))
+    returning {_COLUMNS}""",
+    Conversation,
+)
+_ENTITLE: Final = Statement(
+    """update conversations set title = :title, title_key = :title_key, updated_at = :at
+    where id = :id and title is null and deleted_at is null returning owner_id""",
+    int,
 )
 _ARCHIVE: Final[Statement[None]] = Statement(
     "update conversations set archived_at = :archived_at, updated_at = :at where id = :id"
@@ -192,6 +213,32 @@ class ConversationStore:
     async def instruct(self, id: int, *, system_prompt: str) -> None:
         """Set what the model is told before everything else."""
         await self._connection.run(_INSTRUCT, id=id, system_prompt=system_prompt)
+
+    async def set(
+        self,
+        id: int,
+        *,
+        chatbot_id: int | None,
+        model: str | None,
+        auto_titled: AutoTitle | None,
+        at: int,
+    ) -> None:
+        """Change who answers, and whether the model gives it a title; None leaves that alone."""
+        await self._connection.run(
+            _SET, id=id, chatbot_id=chatbot_id, model=model, auto_titled=auto_titled, at=at
+        )
+
+    async def ask_title(self, id: int, *, is_again: bool) -> Conversation | None:
+        """Note that the model is asked for a title, and return what it is for.
+
+        None where there is a title, none is wanted, or it was asked already, unless `is_again`.
+        """
+        again = AutoTitle.ASKED if is_again else AutoTitle.WANTED
+        return await self._connection.one(_ASK_TITLE, id=id, again=again.value)
+
+    async def entitle(self, id: int, *, title: str, title_key: str, at: int) -> int | None:
+        """Give it a title while it has none, and return its owner; None where it has one."""
+        return await self._connection.one(_ENTITLE, id=id, title=title, title_key=title_key, at=at)
 
     async def archive(self, id: int, *, archived_at: int | None, at: int) -> None:
         """Put it away, or with None take it out again."""

@@ -5,7 +5,7 @@ A child's id is always above its parent's, so the active branch is one range of 
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from palaver.domain.conversations import Message, MessageRole
 from palaver.domain.tokens import estimate_tokens
@@ -40,6 +40,17 @@ _NEWEST: Final = Statement(
 _NEWEST_BEFORE: Final = Statement(
     f"""select {_COLUMNS} from messages where {_SHOWN} and id < :before
     order by id desc limit :limit""",
+    Message,
+)
+_NEWEST_BEFORE_UUID: Final = Statement(
+    f"""select {_COLUMNS} from messages where {_SHOWN} and id < (
+        select id from messages where uuid = :before and conversation_id = :conversation_id)
+    order by id desc limit :limit""",
+    Message,
+)
+_NEXT: Final = Statement(
+    f"""select {_COLUMNS} from messages where {_SHOWN} and id > :after
+    order by id limit :limit""",
     Message,
 )
 _NEWEST_QUESTION: Final = Statement(
@@ -118,17 +129,26 @@ class MessageStore:
         )
 
     async def newest(
-        self, conversation_id: int, *, limit: int, before: int | None = None
+        self, conversation_id: int, *, limit: int, before: int | str | None = None
     ) -> Sequence[Message]:
-        """Return the newest shown messages of the active branch, oldest of them first."""
+        """Return the newest shown messages of the active branch, oldest of them first.
+
+        Those before an id or a uuid, if one is given.
+        """
+        place: dict[str, Any] = {"conversation_id": conversation_id, "limit": limit}
         if before is None:
-            rows = await self._connection.all(_NEWEST, conversation_id=conversation_id, limit=limit)
+            rows = await self._connection.all(_NEWEST, **place)
         else:
-            rows = await self._connection.all(
-                _NEWEST_BEFORE, conversation_id=conversation_id, limit=limit, before=before
-            )
+            statement = _NEWEST_BEFORE if isinstance(before, int) else _NEWEST_BEFORE_UUID
+            rows = await self._connection.all(statement, before=before, **place)
         rows.reverse()
         return rows
+
+    async def next(self, conversation_id: int, *, limit: int, after: int) -> Sequence[Message]:
+        """Return the shown messages of the active branch that follow an id, oldest first."""
+        return await self._connection.all(
+            _NEXT, conversation_id=conversation_id, limit=limit, after=after
+        )
 
     async def newest_question(self, conversation_id: int) -> Message | None:
         """Return the newest user message of the active branch."""
