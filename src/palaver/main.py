@@ -16,13 +16,16 @@ from palaver.dialects import DIALECTS
 from palaver.domain.accounts import AccountPolicy, RegistrationMode
 from palaver.domain.passwords import PasswordPolicy
 from palaver.domain.providers import Provider
+from palaver.domain.rates import RateLimits
 from palaver.domain.users import SYSTEM
 from palaver.jobs import build as build_jobs
 from palaver.kit.clock import Clock, system_clock
 from palaver.providers import build as build_provider
 from palaver.services import identity
+from palaver.services.aliases import AliasService
 from palaver.services.calls import CallService
 from palaver.services.chatbots import ChatbotService
+from palaver.services.completions import CompletionService
 from palaver.services.conversations import ConversationService
 from palaver.services.driver import Driver
 from palaver.services.exchanges import ExchangeService
@@ -31,9 +34,10 @@ from palaver.services.health import HealthService
 from palaver.services.idempotency import IdempotencyService
 from palaver.services.jobs import JobService
 from palaver.services.ledger import LedgerService
-from palaver.services.models import ModelService
+from palaver.services.models import DEMO, ModelService
 from palaver.services.plans import PlanService
 from palaver.services.purge import PurgeService
+from palaver.services.rates import RateService
 from palaver.services.search import SearchService
 from palaver.services.services import Services
 from palaver.services.starting import Starter
@@ -103,11 +107,15 @@ async def opened(
         stack.callback(people.passwords.close)
         calls = CallService(db, clock=clock)
         stack.push_async_callback(calls.close)
+        completions = CompletionService(calls, starter)
+        stack.push_async_callback(completions.close)
         services = Services(
             accounts=people.accounts,
+            aliases=alias_service(settings, models),
             audit=people.audit,
             calls=calls,
             chatbots=ChatbotService(db, clock=clock),
+            completions=completions,
             conversations=ConversationService(db, driver, clock=clock),
             exchanges=ExchangeService(db, driver, clock=clock),
             generations=GenerationService(db, driver, starter, clock=clock),
@@ -117,6 +125,11 @@ async def opened(
             ledger=LedgerService(db, clock=clock),
             models=models,
             plans=PlanService(db, clock=clock),
+            rates=RateService(
+                db,
+                RateLimits(settings.rate_limit_per_minute, settings.rate_limit_per_hour),
+                clock=clock,
+            ),
             registrations=people.registrations,
             search=SearchService(db),
             sessions=people.sessions,
@@ -154,6 +167,17 @@ def application(settings: Settings, services: Services) -> ASGIApp:
             expose_headers=[*HEADERS, *(name for each in DIALECTS for name in each.headers)],
         )
     return app
+
+
+def alias_service(settings: Settings, models: ModelService) -> AliasService:
+    """Return what knows other names of models."""
+    return AliasService(
+        models,
+        configured=[
+            given.id for given in settings.providers if not given.is_local and given.id != DEMO
+        ],
+        given=dict(alias.split("=", 1) for alias in settings.model_aliases),
+    )
 
 
 def account_policy(settings: Settings) -> AccountPolicy:

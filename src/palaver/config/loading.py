@@ -105,6 +105,8 @@ def _matches(pattern: str) -> Callable[[str], str]:
     return check
 
 
+_alias = _matches(r"[^/=\s]+=[^/=\s]+/\S+")
+
 _CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "public_url": _origin,
     "cors_origins": lambda origins: tuple(map(_origin, origins)),
@@ -116,5 +118,6 @@ _CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     ),
     "database_url": _matches(r"(postgres(ql)?://|sqlite:///).+"),
     "default_model": _matches(r"[^/\s]+/\S+"),
+    "model_aliases": lambda aliases: tuple(map(_alias, aliases)),
     "secret_key": _matches(r".{32,}"),
 }

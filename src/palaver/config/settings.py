@@ -109,6 +109,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             le=100_000,
         ),
     ] = 10
+    rate_limit_per_minute: Annotated[
+        int,
+        _value(
+            "a whole number from 0 to 1000000000",
+            "Requests of the `platform` contract in a minute, for each user, and for each address "
+            "before sign-in; 0: no limit.",
+            ge=0,
+            le=1_000_000_000,
+        ),
+    ] = 60
+    rate_limit_per_hour: Annotated[
+        int,
+        _value(
+            "a whole number from 0 to 1000000000",
+            "The same in an hour; 0: no limit.",
+            ge=0,
+            le=1_000_000_000,
+        ),
+    ] = 1000
     session_lifetime_seconds: Annotated[
         int,
         _value(
@@ -130,6 +149,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["active", "hidden"],
         _value("active or hidden", "Whether a model that a provider newly lists is on offer."),
     ] = "active"
+    model_aliases: Annotated[
+        tuple[str, ...],
+        _value(
+            "name=provider/model pairs such as gemma-7b=lmstudio/gemma-7b, separated by commas",
+            "Other names for models, by which clients of the `platform` contract ask; they go "
+            "before the six that it documents.",
+        ),
+    ] = ()
     max_answer_tokens: Annotated[
         int,
         _value(

@@ -32,6 +32,7 @@ class Actor(msgspec.Struct, frozen=True):
     session_id: int | None = None
     client: Client = Client()
     repeat_key: str | None = None  # the same in all repeats of one request, None if it has no key
+    user_uuid: str | None = None
 
     @classmethod
     def anonymous(cls, client: Client) -> "Actor":
@@ -47,6 +48,13 @@ class Actor(msgspec.Struct, frozen=True):
         if self.user_id is None:
             raise DomainError("Sign in first.", kind=ErrorKind.UNAUTHENTICATED)
         return self.user_id
+
+    @property
+    def owner_uuid(self) -> str:
+        """Return the uuid of who is signed in. Raises as `owner_id` does."""
+        if self.user_uuid is None:
+            raise DomainError("Sign in first.", kind=ErrorKind.UNAUTHENTICATED)
+        return self.user_uuid
 
     def uuid_for(self, noun: str, number: int = 0) -> str:
         """Return the uuid of what this request makes: of its `number`-th thing of a kind.
@@ -176,6 +184,17 @@ class AuditAction(enum.StrEnum):
     INVITE_CREATED = "invite.created"
     INVITE_REDEEMED = "invite.redeemed"
     INVITE_REVOKED = "invite.revoked"
+    PLAN_CREATED = "plan.created"
+    PLAN_CHANGED = "plan.changed"
+    PLAN_DELETED = "plan.deleted"
+    SUBSCRIBED = "subscription.began"
+    UNSUBSCRIBED = "subscription.ended"
+    CHATBOT_CREATED = "chatbot.created"
+    CHATBOT_CHANGED = "chatbot.changed"
+    CHATBOT_DELETED = "chatbot.deleted"
+    MODEL_ADDED = "model.added"
+    MODEL_CHANGED = "model.changed"
+    MODEL_DELETED = "model.deleted"
 
 
 class AuditEntry(msgspec.Struct, frozen=True, gc=False):

@@ -69,6 +69,7 @@ def build(
         purge.deleted_messages,
         sessions,
         services.ledger.forget_steps,
+        services.rates.purge,
     ]
     worker = JobWorker(
         jobs,

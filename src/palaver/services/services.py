@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from palaver.services.accounts import AccountService
+from palaver.services.aliases import AliasService
 from palaver.services.audit import AuditService
 from palaver.services.calls import CallService
 from palaver.services.chatbots import ChatbotService
+from palaver.services.completions import CompletionService
 from palaver.services.conversations import ConversationService
 from palaver.services.exchanges import ExchangeService
 from palaver.services.generations import GenerationService
@@ -15,6 +17,7 @@ from palaver.services.invites import InviteService
 from palaver.services.ledger import LedgerService
 from palaver.services.models import ModelService
 from palaver.services.plans import PlanService
+from palaver.services.rates import RateService
 from palaver.services.registrations import RegistrationService
 from palaver.services.search import SearchService
 from palaver.services.sessions import SessionService
@@ -25,9 +28,11 @@ class Services:
     """One of each; `main` makes them."""
 
     accounts: AccountService
+    aliases: AliasService
     audit: AuditService
     calls: CallService
     chatbots: ChatbotService
+    completions: CompletionService
     conversations: ConversationService
     exchanges: ExchangeService
     generations: GenerationService
@@ -37,6 +42,7 @@ class Services:
     ledger: LedgerService
     models: ModelService
     plans: PlanService
+    rates: RateService
     registrations: RegistrationService
     search: SearchService
     sessions: SessionService

@@ -59,7 +59,7 @@ class SessionService:
             raise DomainError(message, kind=ErrorKind.SESSION_EXPIRED)
         if at - presence.last_used_at >= self._touch_after:
             await self._touch(presence, at=at, expires_at=at + self._lifetime)
-        return Actor(presence.user_id, presence.role, presence.session_id, client)
+        return _actor(presence, client)
 
     async def authenticate_token(self, token: str, client: Client) -> Actor:
         """Return who holds an access token. Raises `DomainError`: `INVALID_TOKEN`, `USER_INACTIVE`.
@@ -72,7 +72,7 @@ class SessionService:
             raise DomainError("Invalid or expired token.", kind=ErrorKind.INVALID_TOKEN)
         if at - presence.last_used_at >= MINUTE:
             await self._touch(presence, at=at, expires_at=presence.expires_at)
-        return Actor(presence.user_id, presence.role, presence.session_id, client)
+        return _actor(presence, client)
 
     def csrf_token(self, cookie: str) -> str:
         """Return the CSRF token of the session with this cookie."""
@@ -226,6 +226,16 @@ class SessionService:
                     client=actor.client,
                     at=at,
                 )
+
+
+def _actor(presence: Presence, client: Client) -> Actor:
+    return Actor(
+        presence.user_id,
+        presence.role,
+        presence.session_id,
+        client,
+        user_uuid=presence.user_uuid,
+    )
 
 
 def _is_live(presence: Presence, *, at: int) -> bool:

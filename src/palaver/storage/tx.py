@@ -18,8 +18,10 @@ from palaver.storage.models import ModelStore
 from palaver.storage.origins import OriginStore
 from palaver.storage.plans import PlanStore
 from palaver.storage.purge import PurgeStore
+from palaver.storage.rates import RateStore
 from palaver.storage.search import SearchStore
 from palaver.storage.sessions import SessionStore
+from palaver.storage.subscriptions import SubscriptionStore
 from palaver.storage.usage import UsageStore
 from palaver.storage.users import UserStore
 
@@ -95,6 +97,11 @@ class Tx:
         return PlanStore(self._connection)
 
     @property
+    def subscriptions(self) -> SubscriptionStore:
+        """Who is on which plan, and how long."""
+        return SubscriptionStore(self._connection)
+
+    @property
     def usage(self) -> UsageStore:
         return UsageStore(self._connection)
 
@@ -102,6 +109,11 @@ class Tx:
     def conversation_usage(self) -> ConversationUsageStore:
         """What each conversation has used."""
         return ConversationUsageStore(self._connection)
+
+    @property
+    def rates(self) -> RateStore:
+        """How many requests somebody has made."""
+        return RateStore(self._connection)
 
     @property
     def search(self) -> SearchStore:

@@ -4,6 +4,7 @@ import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
@@ -22,6 +23,7 @@ from palaver.web.call import Call
 from palaver.web.endpoint import Dialect, Endpoint
 from palaver.web.idempotency import once
 from palaver.web.matcher import Matcher
+from palaver.web.rates import count_request, show_allowance
 from palaver.web.settings import WebSettings
 
 log = logging.getLogger(__name__)
@@ -90,12 +92,15 @@ class Application:
         bind_contextvars(request_id=request_id)
         call = Call(request, self.services, self.settings, request_id=request_id)
         try:
-            response = await self._answer(call)
+            dialect, response = await self._answer(call)
+            if dialect.is_rate_limited:
+                await show_allowance(call, response)
         except ClientDisconnect:
             return
         await finish(call, response)(scope, receive, send)
 
-    async def _answer(self, call: Call) -> Response:
+    async def _answer(self, call: Call) -> tuple[Dialect, Response]:
+        """Return the answer, and the contract whose it is."""
         scope = call.request.scope
         dialect = self._fallback
         try:
@@ -111,20 +116,23 @@ class Application:
             if row is None:
                 raise MethodNotAllowed(method, leaf.allow)
             dialect = row.dialect
-            return await self._handle(call, row, values)
+            return dialect, await self._handle(call, row, values)
         except DomainError as error:
-            return render(dialect, call, error)
+            return dialect, render(dialect, call, error)
         except ClientDisconnect:
             raise
         except Exception:
             log.exception("%s %s failed", scope["method"], scope["path"])
-            return render(dialect, call, DomainError("An unexpected error occurred."))
+            unexpected = DomainError("An unexpected error occurred.")
+            return dialect, render(dialect, call, unexpected)
 
     async def _handle(self, call: Call, row: Row, values: list[str]) -> Response:
         endpoint, signature = row.endpoint, row.signature
         await authenticate(call, endpoint)
         if endpoint.gate is not None:
             await endpoint.gate(call)
+        if row.dialect.is_rate_limited:
+            await count_request(call)
         content = b""
         body = None
         if signature.body is not None:
@@ -154,10 +162,13 @@ class Application:
         return await once(call, endpoint, key, content, rendered)
 
     def _owner_of_stray(self, path: str) -> Dialect:
-        for dialect in self.dialects:
-            if path.startswith(dialect.strays):
-                return dialect
-        return self._fallback
+        prefixes = [
+            (len(prefix), dialect)
+            for dialect in self.dialects
+            for prefix in dialect.strays
+            if path.startswith(prefix)
+        ]
+        return max(prefixes, key=itemgetter(0), default=(0, self._fallback))[1]
 
 
 def render(dialect: Dialect, call: Call, error: DomainError) -> Response:

@@ -4,6 +4,7 @@ from typing import Final
 
 from starlette.requests import Request
 
+from palaver.domain.rates import Allowance
 from palaver.domain.users import Actor, Client
 from palaver.services.services import Services
 from palaver.web.bodies import read_body
@@ -24,6 +25,7 @@ class Call:
         "_content",
         "_headers",
         "actor",
+        "allowance",
         "cookie_token",
         "new_cookies",
         "request",
@@ -41,6 +43,7 @@ class Call:
         self.settings = settings
         self.request_id = request_id
         self.actor = _NOBODY
+        self.allowance: Allowance | None = None  # what the rate limits leave, once it is counted
         self.cookie_token: str | None = None  # the session cookie, when it decided who calls
         self.resumes: str | None = None  # the generation that a repeated Idempotency-Key began
         self.new_cookies: list[str] = []  # `Set-Cookie` values that go out with the answer

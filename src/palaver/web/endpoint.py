@@ -71,5 +71,6 @@ class Dialect:
     error_shapes: dict[int, Any] = field(default_factory=dict)  # status → struct, for OpenAPI
     strays: tuple[str, ...] = ()  # prefixes whose unmatched paths this contract answers
     signs_in_by: str = "bearer"  # or "cookie": what its document tells clients to send
-    headers: tuple[str, ...] = ()  # of its own that front ends on other origins may read
+    headers: Mapping[str, str] = field(default_factory=dict)  # its own numbers: what each tells
+    is_rate_limited: bool = False  # counts its requests; its headers are `RATE_HEADERS`
     description: str = ""

@@ -80,7 +80,7 @@ def describe(dialect: Dialect, *, version: str) -> Node:
         "components": {
             "schemas": schemas.components,
             "responses": _failures(dialect, schemas),
-            "headers": _HEADERS,
+            "headers": _HEADERS | _own_headers(dialect),
             "securitySchemes": _SECURITY_SCHEMES,
         },
     }
@@ -171,13 +171,13 @@ def _success(row: Row, schemas: _Schemas) -> Node:
         content.update(schemas.content(answers[0]))
     if any(_is_a(answer, EventStream) for answer in _alternatives(row.signature.answer)):
         content["text/event-stream"] = _stream(row, schemas)
-    return {str(row.endpoint.status): _answer(row.endpoint.status, content)}
+    return {str(row.endpoint.status): _answer(row.endpoint.status, content, row.dialect)}
 
 
-def _answer(status: int, content: Node) -> Node:
+def _answer(status: int, content: Node, dialect: Dialect) -> Node:
     return {
         "description": HTTPStatus(status).phrase,
-        "headers": _headers(status),
+        "headers": _headers(status, dialect),
         **({"content": content} if content else {}),
     }
 
@@ -196,17 +196,30 @@ _HEADERS: Final[Node] = {
 }
 
 
-def _headers(status: int) -> Node:
+def _headers(status: int, dialect: Dialect) -> Node:
     headers = {"X-Request-ID": {"$ref": "#/components/headers/RequestId"}}
+    for name in dialect.headers:
+        headers[name] = {"$ref": f"#/components/headers/{_header_name(name)}"}
     if status in _RETRY:
         headers["Retry-After"] = {"$ref": "#/components/headers/RetryAfter"}
     return headers
 
 
+def _own_headers(dialect: Dialect) -> Node:
+    return {
+        _header_name(name): {"description": about, "schema": {"type": "integer"}}
+        for name, about in dialect.headers.items()
+    }
+
+
+def _header_name(name: str) -> str:
+    return name.removeprefix("X-").replace("-", "")
+
+
 def _failures(dialect: Dialect, schemas: _Schemas) -> Node:
     """Return how a contract words each status, once for all its operations."""
     return {
-        _failure_name(status): _answer(status, schemas.content(shape))
+        _failure_name(status): _answer(status, schemas.content(shape), dialect)
         for status, shape in dialect.error_shapes.items()
     }
 
@@ -227,7 +240,7 @@ def _refusals(row: Row) -> Node:
 
 def _others(row: Row, schemas: _Schemas) -> Node:
     return {
-        str(status): _answer(status, schemas.content(shape))
+        str(status): _answer(status, schemas.content(shape), row.dialect)
         for status, shape in row.endpoint.answers.items()
     }
 
@@ -237,6 +250,8 @@ def _failing(row: Row) -> Iterator[int]:
     endpoint, signature = row.endpoint, row.signature
     yield from _ALWAYS
     yield from endpoint.refuses
+    if row.dialect.is_rate_limited:
+        yield 429
     if endpoint.access is not Access.PUBLIC:
         yield 401
     if endpoint.access is Access.ADMIN:

@@ -97,6 +97,8 @@ alter table conversations add column asked_model text;
 alter table conversations add column metadata text;
 alter table conversations add column archived_at {int};
 alter table conversations add column auto_titled {int} not null default 0;
+create index conversations_by_chatbot on conversations (chatbot_id)
+    where chatbot_id is not null and deleted_at is null;
 
 alter table messages add column asked_model text;
 
@@ -128,13 +130,13 @@ create table conversation_usage (
 create index conversation_usage_by_owner on conversation_usage (owner_id, updated_at desc, id desc);
 
 create table rate_counts (
-    key text not null,
-    window_seconds {int} not null,
-    starts_at {int} not null,
-    requests {int} not null,
-    primary key (key, window_seconds)
+    key text primary key,
+    minute_at {int} not null,
+    minute_requests {int} not null,
+    hour_at {int} not null,
+    hour_requests {int} not null
 ) {strict};
-create index rate_counts_by_time on rate_counts (starts_at);
+create index rate_counts_by_time on rate_counts (hour_at);
 
 alter table usage_entries add column plan_id {int};
 alter table usage_entries add column counted_at {int} not null default 0;

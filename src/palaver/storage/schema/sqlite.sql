@@ -50,6 +50,9 @@ CREATE TABLE conversations (
     deleted_at integer
 , chatbot_id integer, asked_model text, metadata text, archived_at integer, auto_titled integer not null default 0) strict;
 
+CREATE INDEX conversations_by_chatbot on conversations (chatbot_id)
+    where chatbot_id is not null and deleted_at is null;
+
 CREATE INDEX conversations_by_owner on conversations (owner_id, updated_at desc, id desc)
     where deleted_at is null;
 
@@ -248,14 +251,14 @@ CREATE TABLE plans (
 CREATE UNIQUE INDEX plans_default on plans (is_default) where is_default = 1;
 
 CREATE TABLE rate_counts (
-    key text not null,
-    window_seconds integer not null,
-    starts_at integer not null,
-    requests integer not null,
-    primary key (key, window_seconds)
+    key text primary key,
+    minute_at integer not null,
+    minute_requests integer not null,
+    hour_at integer not null,
+    hour_requests integer not null
 ) strict;
 
-CREATE INDEX rate_counts_by_time on rate_counts (starts_at);
+CREATE INDEX rate_counts_by_time on rate_counts (hour_at);
 
 CREATE TABLE reservations (
     id integer primary key autoincrement,

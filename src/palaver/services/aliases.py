@@ -1,0 +1,86 @@
+"""Aliases: which model somebody means who asks by a name that is no `provider/name`."""
+
+from collections.abc import Collection, Mapping
+
+from palaver.domain.aliases import ALIASES, SETTINGS
+from palaver.domain.errors import DomainError, ErrorKind, ProviderError
+from palaver.domain.generations import Options
+from palaver.domain.models import model_name
+from palaver.domain.users import Actor
+from palaver.services.models import DEMO, ModelService
+from palaver.services.starting import Choice
+
+
+class AliasService:
+    """The six names of the `platform` contract, and those that the operator gave."""
+
+    def __init__(
+        self,
+        models: ModelService,
+        *,
+        configured: Collection[str],
+        given: Mapping[str, str],
+    ) -> None:
+        self.models = models
+        self.configured = frozenset(configured)  # ids of providers that the operator has set up
+        self.given = given  # name → `provider/name`, over our own
+
+    async def choose(
+        self, actor: Actor, name: str | None, *, options: Options | None = None
+    ) -> Choice:
+        """Return the model that a name stands for; without one the choice is left open.
+
+        Raises `DomainError` (`MODEL_NOT_FOUND`: unknown, or nobody serves it, and the message names
+        the setting that would help; `NOT_IN_PLAN`), `ProviderError` as `ModelService.choose` does.
+        """
+        options = options or Options()
+        if name is None:
+            return Choice(options=options)
+        target = await self._target(actor, name)
+        resolved = await self.models.choose(actor, model=target)
+        asked = None if name == resolved.model.name else name
+        return Choice(model=resolved.model.name, options=options, asked_model=asked)
+
+    async def _target(self, actor: Actor, name: str) -> str:
+        if name in self.given:
+            return self._given(name)
+        if name not in ALIASES:
+            return name
+        for target in ALIASES[name]:
+            if await self._is_there(actor, target.partition("/")[0]):
+                return target
+        if not await self._is_anybody_there(actor):
+            return model_name(DEMO, DEMO)
+        raise _nobody_serves(name)
+
+    def _given(self, name: str) -> str:
+        target = self.given[name]
+        provider_id = target.partition("/")[0]
+        if provider_id not in self.models.providers:
+            message = f"PALAVER_MODEL_ALIASES sends {name} to {provider_id}: no provider of ours."
+            raise DomainError(message, kind=ErrorKind.MODEL_NOT_FOUND)
+        return target
+
+    async def _is_there(self, actor: Actor, provider_id: str) -> bool:
+        """Tell whether a provider is set up, or was guessed to be there and does answer."""
+        if provider_id in self.configured:
+            return True
+        if provider_id not in self.models.providers:
+            return False
+        try:
+            return bool(await self.models.list_models(actor, provider_id))
+        except ProviderError:
+            return False
+
+    async def _is_anybody_there(self, actor: Actor) -> bool:
+        others = [id for id in self.models.providers if id != DEMO]
+        return bool(self.configured) or any([await self._is_there(actor, id) for id in others])
+
+
+def _nobody_serves(name: str) -> DomainError:
+    settings = [SETTINGS[target.partition("/")[0]] for target in ALIASES[name]]
+    return DomainError(
+        f"Nobody serves {name} here: set {' or '.join(settings)}, or let PALAVER_MODEL_ALIASES "
+        "name another model for it.",
+        kind=ErrorKind.MODEL_NOT_FOUND,
+    )

@@ -1,0 +1,177 @@
+"""Completions without a conversation: asked, relayed and paid, and nothing of them is kept.
+
+Such an answer belongs to its reader: when the reader leaves, the provider's socket is closed.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from palaver.domain.errors import ErrorKind, Fault, InvalidInput, ProviderError
+from palaver.domain.events import (
+    Ending,
+    Event,
+    EventKind,
+    Failed,
+    Finished,
+    FinishReason,
+    Segment,
+    pack,
+)
+from palaver.domain.providers import Turn
+from palaver.domain.streams import Stream
+from palaver.domain.tokens import PROMPT_OVERHEAD_TOKENS, estimate_turn_tokens
+from palaver.domain.users import Actor
+from palaver.kit.ids import new_uuid
+from palaver.kit.tasks import Tasks
+from palaver.services.calls import CallService, ProviderCall
+from palaver.services.models import ResolvedModel
+from palaver.services.prompts import worst_case
+from palaver.services.starting import Choice, Starter
+from palaver.streaming.segments import number
+
+log = logging.getLogger(__name__)
+
+ROOM: Final = 64 * 1024
+"""Unread code points above which the provider is not read on."""
+ANSWER_MAX_LENGTH: Final = 2 * 1024 * 1024
+"""Most code points of one answer."""
+
+
+class Completion(msgspec.Struct, frozen=True):
+    """An answer under way: the model, and the name it was asked by, if that is another one."""
+
+    uuid: str
+    model: str
+    asked_model: str | None
+    stream: Stream
+
+
+class CompletionService:
+    """Asks, and keeps nothing but what was used."""
+
+    def __init__(self, calls: CallService, starter: Starter) -> None:
+        self.calls = calls
+        self.starter = starter
+        self._tasks = Tasks()
+
+    async def close(self) -> None:
+        """Stop what is under way; it is settled as far as it has come."""
+        await self._tasks.cancel()
+
+    async def open(self, actor: Actor, turns: Sequence[Turn], choice: Choice) -> Completion:
+        """Check and hold; the provider is asked with the first `next` of the stream.
+
+        It counts as one message, in all limits. Raises `DomainError` as `GenerationService.send`
+        does, `InvalidInput` where the messages are too long for the model.
+        """
+        resolved = await self.starter.resolve(actor, None, choice)
+        cap = self.starter.answer_cap(resolved, choice.options)
+        call = await self.calls.open(
+            actor,
+            resolved,
+            turns,
+            options=choice.options,
+            max_tokens=_fitting(turns, resolved, cap=cap),
+        )
+        return Completion(
+            new_uuid(), resolved.model.name, choice.asked_model, Relay(call, self._tasks)
+        )
+
+
+class Relay:
+    """Reads one call as one reads a run. `close` before its end stops the call."""
+
+    def __init__(self, call: ProviderCall, tasks: Tasks) -> None:
+        self.at = 0
+        self._call = call
+        self._tasks = tasks
+        self._task: asyncio.Task[None] | None = None
+        self._unread: list[tuple[EventKind, str]] = []
+        self._unread_length = 0
+        self._is_over = False
+        self._news = asyncio.Event()
+        self._was_read = asyncio.Event()
+
+    async def next(
+        self, *, silence_seconds: float | None = None, silent_since: float | None = None
+    ) -> list[Segment] | None:
+        """Return what has come; see `Stream`."""
+        now = asyncio.get_running_loop().time()
+        since = now if silent_since is None else silent_since
+        if self._task is None and not self._is_over:
+            self._task = self._tasks.start(self._drive(), name="completion")
+        while not self._unread:
+            if self._is_over:
+                return []
+            self._news.clear()
+            try:
+                until = None if silence_seconds is None else since + silence_seconds
+                async with asyncio.timeout_at(until):
+                    await self._news.wait()
+            except TimeoutError:
+                return None
+        segments = number(self._unread, self.at)
+        self._unread, self._unread_length = [], 0
+        self._was_read.set()
+        self.at = segments[-1].until
+        return segments
+
+    def close(self) -> None:
+        """Leave: what is not over stops."""
+        self._end()
+        self._unread.clear()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _drive(self) -> None:
+        ending = await self._ask()
+        if self._call.usage is not None:
+            self._put(self._call.usage)
+        self._put(ending)
+        self._end()
+
+    async def _ask(self) -> Ending:
+        """Relay the answer; the call is settled when this returns."""
+        try:
+            async with self._call as call:
+                while (event := await call.next()) is not None:
+                    if self.at + self._unread_length + len(event.text) > ANSWER_MAX_LENGTH:
+                        return Finished(FinishReason.LENGTH)
+                    self._put(event)
+                    while self._unread_length > ROOM:
+                        self._was_read.clear()
+                        await self._was_read.wait()
+                return call.finished or Failed(ErrorKind.PROVIDER_FAILED, "The answer was cut off.")
+        except ProviderError as error:
+            return Failed(error.kind, error.message)
+        except Exception:
+            log.exception("a completion failed")
+            return Failed(ErrorKind.INTERNAL, "An unexpected error occurred.")
+
+    def _put(self, event: Event) -> None:
+        kind, body = pack(event)
+        if body:
+            self._unread.append((kind, body))
+            self._unread_length += len(body)
+            self._news.set()
+
+    def _end(self) -> None:
+        self._is_over = True
+        self._news.set()
+
+
+def _fitting(turns: Sequence[Turn], resolved: ResolvedModel, *, cap: int) -> int:
+    """Return how long the answer may be beside its prompt. Raises `InvalidInput`."""
+    holds = resolved.model.profile.context_tokens
+    if holds is None:
+        return cap
+    tokens = PROMPT_OVERHEAD_TOKENS + sum(estimate_turn_tokens(turn.text) for turn in turns)
+    room = holds - worst_case(tokens)
+    if room < 1:
+        message = f"These messages are too long for the model: {tokens} tokens of {holds}."
+        raise InvalidInput.of("messages", Fault.TOO_LONG, message, limit=holds)
+    return min(cap, room)
