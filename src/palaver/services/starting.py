@@ -3,7 +3,7 @@
 What can be refused is refused here, before anything is shown: by the model's context, by the plan.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -55,6 +55,7 @@ class Starter:
         self.models = models
         self.clock = clock
         self.max_answer_tokens = max_answer_tokens
+        self.on_launch: Callable[[Generation], None] | None = None
 
     async def resolve(
         self, actor: Actor, conversation: Conversation | None, choice: Choice
@@ -93,7 +94,8 @@ class Starter:
             context=context,
         )
         asked_model = choice.asked_model or (None if choice.model else conversation.asked_model)
-        await tx.messages.leave_branch(conversation.id, after_id=question.id)
+        if conversation.active_message_id != question.id:
+            await tx.messages.leave_branch(conversation.id, after_id=question.id)
         answer = await tx.messages.insert(
             uuid=new_uuid(),
             conversation_id=conversation.id,
@@ -144,6 +146,8 @@ class Starter:
     def launch(self, start: Start) -> None:
         """Begin a run whose record is durable; returns at once."""
         self.driver.launch(start.generation, start.prompt)
+        if self.on_launch is not None:
+            self.on_launch(start.generation)
 
     def answer_cap(self, resolved: ResolvedModel, options: Options) -> int:
         """Return the most tokens that an answer may have: of request, model and our default."""

@@ -7,7 +7,7 @@ from palaver.domain.errors import NotFound
 from palaver.domain.users import Role, User
 from palaver.kit.ids import new_uuid
 from palaver.storage.connection import Connection
-from palaver.storage.statements import Statement
+from palaver.storage.statements import Engine, Statement
 
 _COLUMNS = """
     id, uuid, username, email, phone_number, name, password_hash, role, disabled_at, verified_at,
@@ -26,6 +26,7 @@ def _id(id: int) -> int:
 
 
 _FIND = Statement(f"select {_COLUMNS} from users where id = :id", _user)
+_FIND_BY_UUID = Statement(f"select {_COLUMNS} from users where uuid = :uuid", _user)
 _HOLD = Statement("select id from users where id = :id {for_update}", int)
 _LOCK = Statement(f"select {_COLUMNS} from users where id = :id {{for_update}}", _user)
 _FIND_BY_NAME = Statement(f"select {_COLUMNS} from users where username_key = :key", _user)
@@ -84,9 +85,14 @@ class UserStore:
         """Return an account. Raises `NotFound`."""
         return await self._get(_FIND, id=id)
 
+    async def get_by_uuid(self, uuid: str) -> User:
+        """Return an account. Raises `NotFound`."""
+        return await self._get(_FIND_BY_UUID, uuid=uuid)
+
     async def hold(self, id: int) -> None:
         """Let nobody else count what this user uses, until the transaction ends."""
-        await self.connection.one(_HOLD, id=id)
+        if self.connection.engine is Engine.POSTGRESQL:  # SQLite's writer is alone anyway
+            await self.connection.one(_HOLD, id=id)
 
     async def lock(self, id: int) -> User:
         """Return an account, and hold its row until the end. Raises `NotFound`."""
