@@ -6,7 +6,7 @@ from typing import Final
 from starlette.responses import Response
 
 from palaver.domain.errors import DomainError, ErrorKind
-from palaver.web.answers import json_answer
+from palaver.web.answers import json_answer, wants_json
 from palaver.web.call import Call
 from palaver.web.html import problem_page
 
@@ -36,12 +36,6 @@ def render_error(error: DomainError, call: Call) -> Response:
         return json_answer(shape, status)
     if path.startswith("/api/"):
         return json_answer({"error": HTTPStatus(status).phrase, "detail": message}, status)
-    if _wants_json(call):
+    if wants_json(call):
         return json_answer({"detail": message}, status)
     return problem_page(status, message, request_id=call.request_id)
-
-
-def _wants_json(call: Call) -> bool:
-    """Tell whether JSON is asked for and a page is not."""
-    accepted = call.header(b"accept") or ""
-    return "json" in accepted and "text/html" not in accepted

@@ -2,14 +2,13 @@
 
 from typing import Final
 
-from palaver.ui import docs, files, setup, welcome
+from palaver.ui import docs, files, setup
 from palaver.web.endpoint import Access, Endpoint
 from palaver.web.forms import FORM_MAX_BYTES
 
 PUBLIC: Final = Access.PUBLIC
 
 ENDPOINTS: Final = (
-    Endpoint("GET", "/", welcome.show, PUBLIC),
     # The first administrator
     Endpoint("GET", "/app/setup", setup.show, PUBLIC),
     Endpoint("POST", "/app/setup", setup.submit, PUBLIC, takes_form=True, max_bytes=FORM_MAX_BYTES),

@@ -22,6 +22,12 @@ def json_answer(value: Any, status: int = 200) -> Response:
     return Response(_encode(value), status, media_type="application/json")
 
 
+def wants_json(call: Call) -> bool:
+    """Tell whether JSON is asked for and a page is not."""
+    accepted = call.header(b"accept") or ""
+    return "json" in accepted and "text/html" not in accepted
+
+
 def finish(call: Call, response: Response) -> Response:
     """Give an answer its request id, when to try again, and the cookies that were asked for."""
     response.headers["x-request-id"] = call.request_id

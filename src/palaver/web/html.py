@@ -127,9 +127,15 @@ def page(
     )
 
 
-def problem_page(status: int, message: str, *, request_id: str) -> HTMLResponse:
-    """Return the page of a failure: what it is, what to do, and the id under which it is logged."""
-    title = _TITLES.get(status, HTTPStatus(status).phrase)
-    advice = _ADVICE.get(status, message)
-    main = fill(_PROBLEM, title=title, advice=advice, status=status, request_id=request_id)
-    return page(title, main, status=status)
+def problem_page(
+    status: int, message: str, *, request_id: str, title: str | None = None
+) -> HTMLResponse:
+    """Return the page of a failure: what it is, what to do, and the id under which it is logged.
+
+    Without a title, both are what such a status commonly means.
+    """
+    if title is None:
+        title = _TITLES.get(status, HTTPStatus(status).phrase)
+        message = _ADVICE.get(status, message)
+    main = fill(_PROBLEM, title=title, advice=message, status=status, request_id=request_id)
+    return page(title.removesuffix("."), main, status=status)

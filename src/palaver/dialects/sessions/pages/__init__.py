@@ -1,1 +1,1 @@
-"""The contract's web routes: pages and forms that work without scripts, and the JSON beside them."""
+"""The web routes: pages and forms that work without scripts, and the JSON beside them."""

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from palaver.dialects.sessions.pages.addresses import HOME, LOGIN, REGISTER, with_next
 from palaver.domain.accounts import EMAIL_MAX_LENGTH, USERNAME_MAX_LENGTH, RegistrationMode
 from palaver.domain.errors import DomainError, ErrorKind
+from palaver.domain.passwords import PasswordPolicy
 from palaver.domain.users import SYSTEM
 from palaver.web.authentication import CSRF_FIELD
 from palaver.web.call import Call
@@ -88,9 +89,7 @@ async def login(
     faults = faults or {}
     fields = [
         _username("User name or e-mail", username, faults, is_first=not username),
-        password_field(
-            "password", "Password", faults, is_new=False, autofocus=bool(username)
-        ),
+        password_field("password", "Password", faults, is_new=False, autofocus=bool(username)),
     ]
     register = fill(
         _OTHER, question="No account yet?", address=with_next(REGISTER, next), text="Register"
@@ -110,9 +109,7 @@ async def login(
     return page(_title("Sign in", status), main, status=status, headers=_HEADERS)
 
 
-async def refused_login(
-    call: Call, error: DomainError, *, username: str, next: str
-) -> Response:
+async def refused_login(call: Call, error: DomainError, *, username: str, next: str) -> Response:
     """Return the form again, with the reason. Raises what no form can mend."""
     if error.kind is ErrorKind.INVALID_CREDENTIALS:
         faults = {"password": error.message}
@@ -242,5 +239,5 @@ def _mode(call: Call) -> RegistrationMode:
     return call.services.registrations.policy.registration
 
 
-def _policy(call: Call):
+def _policy(call: Call) -> PasswordPolicy:
     return call.services.registrations.policy.password_policy

@@ -77,7 +77,7 @@ async def register(call: Call, body: SignUp) -> Response:
         if error.kind is not ErrorKind.INVALID_INVITE:
             raise
         return _registration(call, body, {"invite_code": error.message}, status=403)
-    return _signed_in(call, sign_in, body.next)
+    return _signed_in(call, sign_in, local(body.next))
 
 
 async def show_login(call: Call, *, next: str = "") -> Response:
@@ -89,31 +89,36 @@ async def show_login(call: Call, *, next: str = "") -> Response:
 
 async def login(call: Call, body: SignIn) -> Response:
     """Sign in and go on to `next`, or show the form with what is wrong. Beyond the document."""
-    form = {"username": body.username, "next": local(body.next)}
+    name, target = body.username, local(body.next)
     if not is_first_token(call, body.csrf_token):
-        return await pages.login(call, **form, said=pages.STALE, status=403)
+        return await pages.login(call, username=name, next=target, said=pages.STALE, status=403)
     try:
         sign_in = await call.services.sessions.sign_in(
-            call.actor, username=body.username, password=body.password, otp=body.otp
+            call.actor, username=name, password=body.password, otp=body.otp
         )
     except DomainError as error:
-        return await pages.refused_login(call, error, **form)
-    return _signed_in(call, sign_in, body.next)
+        return await pages.refused_login(call, error, username=name, next=target)
+    return _signed_in(call, sign_in, target)
 
 
 async def logout(call: Call) -> Response:
     """Sign out, and go to the form that signs in. Contract: "Logout"."""
     if is_foreign(call):
         raise DomainError("This request comes from another site.", kind=ErrorKind.CSRF_INVALID)
+    return await logout_by_form(call)
+
+
+async def logout_by_form(call: Call) -> Response:
+    """Sign out, and go to the form that signs in. Beyond the document."""
     await call.services.sessions.sign_out(call.actor)
     clear_session_cookies(call)
-    return RedirectResponse(LOGIN, 302 if call.request.method == "GET" else 303)
+    return RedirectResponse(LOGIN, 302)
 
 
 def _signed_in(call: Call, sign_in: CookieSignIn, target: str) -> Response:
     set_session_cookies(call, token=sign_in.cookie, csrf_token=sign_in.csrf_token)
     set_device_cookie(call, sign_in.device)
-    return RedirectResponse(local(target), 303)
+    return RedirectResponse(target, 303)
 
 
 def _registration(
@@ -138,9 +143,8 @@ def _registration(
 
 def _faults(call: Call, body: SignUp) -> dict[str, str]:
     """Return what is wrong with each field, all at once."""
-    faults: dict[str, str] = {}
-    if body.password != body.confirm_password:
-        faults["confirm_password"] = "The two passwords differ."
+    is_same = body.password == body.confirm_password
+    faults = {} if is_same else {"confirm_password": "The two passwords differ."}
     try:
         body.registration.checked(call.services.registrations.policy.password_policy)
     except InvalidInput as error:
