@@ -1,8 +1,19 @@
 """Models on offer: rows of the registry, named `provider/name`, and what is known of each."""
 
 import enum
+from typing import Any, Final
 
 import msgspec
+from msgspec import UNSET
+
+from palaver.domain.checks import Change, Checks, Decimal, DecimalOrNone, Flag, Text, TextOrNone
+from palaver.domain.errors import Fault
+
+NAME_MAX_LENGTH: Final = 300
+DESCRIPTION_MAX_LENGTH: Final = 10_000
+MOST_USD: Final = 1_000_000
+"""The highest price of a million tokens: beyond it somebody mistook the unit."""
+MOST_TIMES: Final = 1_000
 
 
 class ModelType(enum.StrEnum):
@@ -67,6 +78,75 @@ class Model(msgspec.Struct, frozen=True):
     def upstream_name(self) -> str:
         """Return the provider's own id: the part after the first slash."""
         return self.name.partition("/")[2]
+
+
+class ModelChange(Change, frozen=True, kw_only=True):
+    """What an administrator says of a model, in the contracts' words; UNSET = stays as it is.
+
+    Decimal numbers are text, or whole. Prices are USD for a million tokens, None = none.
+    """
+
+    name: Text = UNSET
+    description: Text = UNSET
+    model_type: TextOrNone = UNSET  # None: what its provider says
+    is_active: Flag = UNSET
+    is_free: Flag = UNSET
+    token_cost_multiplier: Decimal = UNSET
+    price_per_million_prompt_usd: DecimalOrNone = UNSET
+    price_per_million_completion_usd: DecimalOrNone = UNSET
+    open_to_all: Flag = UNSET
+
+    def columns(self) -> dict[str, Any]:
+        """Return the fields of the model that are different afterwards.
+
+        Raises `InvalidInput`, with every wrong one.
+        """
+        checks = Checks()
+        columns = dict(_column(checks, *item) for item in self.given.items())
+        checks.end()
+        return columns
+
+
+def _column(checks: Checks, field: str, given: Any) -> tuple[str, Any]:
+    match field:
+        case "name":
+            return "label", checks.line(field, given, max_length=NAME_MAX_LENGTH)
+        case "description":
+            return field, checks.text(field, given, max_length=DESCRIPTION_MAX_LENGTH)
+        case "model_type":
+            if given is not None:
+                checks.one_of(field, given, list(ModelType))
+            return "type", ModelType(given) if given in list(ModelType) else None
+        case "token_cost_multiplier":
+            percent = checks.decimal(field, given, places=2, most=MOST_TIMES, least=1)
+            return "multiplier_percent", percent
+        case "price_per_million_prompt_usd":
+            return "prompt_price", _price(checks, field, given)
+        case "price_per_million_completion_usd":
+            return "completion_price", _price(checks, field, given)
+        case _:
+            return field, int(given)
+
+
+def _price(checks: Checks, field: str, given: str | int | None) -> int | None:
+    return None if given is None else checks.decimal(field, given, places=6, most=MOST_USD)
+
+
+def parse_model_name(model_id: str, provider_id: str | None) -> tuple[str, str]:
+    """Return provider and upstream name of a whole `provider/name`. Raises `InvalidInput`.
+
+    A provider that is given beside it must be the same.
+    """
+    checks = Checks()
+    name = checks.line("model_id", model_id, max_length=NAME_MAX_LENGTH)
+    provider, _, upstream = name.partition("/")
+    if not provider or not upstream:
+        checks.blame("model_id", Fault.WRONG_FORMAT, "Write it as provider/name.")
+    elif provider_id is not None and provider_id != provider:
+        message = f"This model is one of {provider}: model_id begins with its provider."
+        checks.blame("provider_id", Fault.NOT_ALLOWED, message)
+    checks.end()
+    return provider, upstream
 
 
 def model_name(provider_id: str, upstream_name: str) -> str:

@@ -2,11 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 
-from palaver.domain.chatbots import NOBODY, Chatbot
+from msgspec import UNSET
+from msgspec.structs import replace
+
+from palaver.domain.chatbots import NEW, NOBODY, Chatbot, ChatbotChange
+from palaver.domain.cursors import LIMIT, LIMIT_MAX, Stretch, parse_cursor
 from palaver.domain.errors import DomainError, ErrorKind, Fault, InvalidInput, NotFound
-from palaver.domain.users import Actor
+from palaver.domain.users import Actor, AuditAction
 from palaver.kit.clock import Clock, system_clock
-from palaver.storage.database import Database
+from palaver.storage.database import Database, retrying
+from palaver.storage.tx import Tx
 
 
 class ChatbotService:
@@ -69,6 +74,87 @@ class ChatbotService:
             visible = await tx.chatbots.visible(owner_id=actor.owner_id, at=self.clock())
         default = _first_for_text(visible) or _first_for_text(list(every.values())) or NOBODY
         return {id: default if id is None else every.get(id, default) for id in wanted}
+
+    async def list_all(
+        self, actor: Actor, *, cursor: str | None = None, limit: int = LIMIT
+    ) -> Stretch[Chatbot]:
+        """Return every chatbot, oldest first, at most 1000. For administrators.
+
+        Raises `InvalidInput`.
+        """
+        actor.require_admin()
+        after, limit = parse_cursor(cursor, first=0), min(limit, LIMIT_MAX)
+        async with self.db.read() as tx:
+            found = await tx.chatbots.page(after=after, limit=limit + 1)
+        return Stretch.of(found, limit=limit, id=lambda chatbot: chatbot.id)
+
+    @retrying
+    async def create(self, actor: Actor, change: ChatbotChange) -> Chatbot:
+        """Make a chatbot. For administrators.
+
+        Raises `InvalidInput`, `DomainError` (`CONFLICT`: another one has this name).
+        """
+        actor.require_admin()
+        if change.name is UNSET:
+            raise InvalidInput.of("name", Fault.MISSING, "This field is required.")
+        chatbot = replace(NEW, **change.columns(), created_at=self.clock())
+        async with self.db.transaction() as tx:
+            await tx.chatbots.hold()
+            stored = await tx.chatbots.insert(chatbot)
+            if stored is None:
+                raise _conflict("Another chatbot has this name.")
+            await self._note(tx, actor, AuditAction.CHATBOT_CREATED, stored.name)
+        return stored
+
+    @retrying
+    async def update(self, actor: Actor, id: int, change: ChatbotChange) -> Chatbot:
+        """Change what is said of a chatbot. For administrators. Raises as `create`, `NotFound`."""
+        actor.require_admin()
+        columns = change.columns()
+        async with self.db.transaction() as tx:
+            await tx.chatbots.hold()
+            chatbot = replace(await _get(tx, id), **columns)
+            if await tx.chatbots.is_taken(chatbot.name, except_id=id):
+                raise _conflict("Another chatbot has this name.")
+            await tx.chatbots.save(chatbot)
+            target = f"{chatbot.name}: {', '.join(columns)}" if columns else chatbot.name
+            await self._note(tx, actor, AuditAction.CHATBOT_CHANGED, target)
+        return chatbot
+
+    @retrying
+    async def delete(self, actor: Actor, id: int) -> None:
+        """Remove a chatbot that no conversation is with. For administrators.
+
+        Raises `NotFound`, `DomainError` (`CONFLICT`).
+        """
+        actor.require_admin()
+        async with self.db.transaction() as tx:
+            await tx.chatbots.hold()
+            chatbot = await _get(tx, id)
+            if await tx.chatbots.is_used(id):
+                raise _conflict("There are conversations with this chatbot: deactivate it instead.")
+            await tx.chatbots.delete(id)
+            await self._note(tx, actor, AuditAction.CHATBOT_DELETED, chatbot.name)
+
+    async def _note(self, tx: Tx, actor: Actor, action: AuditAction, target: str) -> None:
+        await tx.audit.append(
+            action,
+            target=target,
+            actor_user_id=actor.user_id,
+            client=actor.client,
+            at=self.clock(),
+        )
+
+
+async def _get(tx: Tx, id: int) -> Chatbot:
+    chatbot = await tx.chatbots.get(id)
+    if chatbot is None:
+        raise NotFound("chatbot")
+    return chatbot
+
+
+def _conflict(message: str) -> DomainError:
+    return DomainError(message, kind=ErrorKind.CONFLICT)
 
 
 def _first_for_text(chatbots: Iterable[Chatbot]) -> Chatbot | None:

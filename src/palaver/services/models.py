@@ -69,10 +69,10 @@ class ModelService:
         self.providers = providers
         self.default_model = default_model
         self.new_models_hidden = new_models_hidden
-        self._registry = Registry(db, clock=clock, new_models_hidden=new_models_hidden)
+        self.registry = Registry(db, clock=clock, new_models_hidden=new_models_hidden)
         self._tasks = Tasks()
         self._listings = {
-            id: Listing(provider, keep=self._registry.keep, tasks=self._tasks, clock=clock)
+            id: Listing(provider, keep=self.registry.keep, tasks=self._tasks, clock=clock)
             for id, provider in providers.items()
         }
 
@@ -94,7 +94,7 @@ class ModelService:
         """
         listings = self._listings.values()
         await asyncio.gather(*(listing.ensure() for listing in listings))
-        rows = await self._registry.rows()
+        rows = await self.registry.rows()
         visible = await self._visible(actor, rows.values())
         return [_listed(listing, _on_offer(listing, visible)) for listing in listings]
 
@@ -105,7 +105,7 @@ class ModelService:
         """
         listing = self._addressed(provider_id)
         await listing.ensure()
-        visible = await self._visible(actor, (await self._registry.rows()).values())
+        visible = await self._visible(actor, (await self.registry.rows()).values())
         models = _on_offer(listing, visible)
         if listing.names is None and not models:
             raise listing.error or listing.silence()
@@ -118,7 +118,7 @@ class ModelService:
         """
         listings = self._listings.values()
         await asyncio.gather(*(listing.ensure() for listing in listings))
-        visible = await self._visible(actor, (await self._registry.rows()).values())
+        visible = await self._visible(actor, (await self.registry.rows()).values())
         return [
             model
             for listing in listings
@@ -168,7 +168,7 @@ class ModelService:
             return await self._allowed(actor, await self._named(_full_name(provider_id, model)))
         prefix = f"{provider_id}/" if provider_id else ""
         if conversation_model and conversation_model.startswith(prefix):
-            known = self._find(await self._registry.rows(), conversation_model)
+            known = self._find(await self.registry.rows(), conversation_model)
             if known is not None:
                 return await self._allowed(actor, known)
         if self.default_model and self.default_model.startswith(prefix):
@@ -183,7 +183,7 @@ class ModelService:
         Raises `DomainError` (`PROVIDER_NOT_FOUND`).
         """
         listing = self._listing(name.partition("/")[0])
-        row = (await self._registry.rows()).get(name)
+        row = (await self.registry.rows()).get(name)
         return ResolvedModel(listing.provider, row or self._without_row(name))
 
     async def describe(
@@ -193,7 +193,7 @@ class ModelService:
 
         For None it is the one that would be asked by default. One without a row has the id 0.
         """
-        rows = await self._registry.rows()
+        rows = await self.registry.rows()
         return {
             name: await self._default(actor)
             if name is None
@@ -206,7 +206,7 @@ class ModelService:
             return (await self.choose(actor)).model
         except DomainError:  # nobody to ask, just now: it is a name, not a promise
             name = _full_name(None, self.default_model or DEMO)
-            return (await self._registry.rows()).get(name) or self._without_row(name)
+            return (await self.registry.rows()).get(name) or self._without_row(name)
 
     async def _visible(self, actor: Actor, models: Iterable[Model]) -> dict[str, Model]:
         """Return, by name, what is active and open to all or in the caller's plan.
@@ -251,14 +251,14 @@ class ModelService:
         return None if provider is None else ResolvedModel(provider, row)
 
     async def _named(self, name: str) -> ResolvedModel:
-        rows = await self._registry.rows()
+        rows = await self.registry.rows()
         if (found := self._find(rows, name)) is not None:
             return found
         listing = self._listings.get(name.partition("/")[0])
         if listing is None or name in rows:
             raise _no_model(name)
         await listing.refresh()
-        if (found := self._find(await self._registry.rows(), name)) is not None:
+        if (found := self._find(await self.registry.rows(), name)) is not None:
             return found
         if listing.names is not None:
             raise _no_model(name)
@@ -282,7 +282,7 @@ class ModelService:
         has_some = False
         for listing in listings:
             await listing.ensure()
-            on_offer = _on_offer(listing, await self._registry.rows())
+            on_offer = _on_offer(listing, await self.registry.rows())
             texts = [row for row in on_offer if row.model_type is ModelType.TEXT and row.is_active]
             has_some = has_some or bool(texts)
             if visible := await self._visible(actor, texts):
