@@ -64,7 +64,18 @@ def _parser() -> argparse.ArgumentParser:
     routes = add("routes", "Print every URL, and the function that answers it")
     routes.add_argument("word", nargs="?", default="", help="only routes that hold this text")
     _add_users(add("user", "Make, promote and list accounts"))
+    _add_usage(add("usage", "Show what plans leave to people, and count it anew"))
     return parser
+
+
+def _add_usage(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    show = verbs.add_parser("show", help="print plan, limits, and what is held by running answers")
+    recount = verbs.add_parser(
+        "recount", help="make the sums anew from the ledger, and say whose were wrong"
+    )
+    for verb in (show, recount):
+        verb.add_argument("username", nargs="?", help="the user name or e-mail address; else all")
 
 
 def _add_users(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from palaver.commands.doctor import doctor
 from palaver.commands.migrate import migrate
 from palaver.commands.routes import routes
 from palaver.commands.serve import serve
+from palaver.commands.usage import usage
 from palaver.commands.user import user
 
 COMMANDS: Final[dict[str, Callable[[argparse.Namespace], Awaitable[int]]]] = {
@@ -15,5 +16,6 @@ COMMANDS: Final[dict[str, Callable[[argparse.Namespace], Awaitable[int]]]] = {
     "migrate": migrate,
     "routes": routes,
     "serve": serve,
+    "usage": usage,
     "user": user,
 }

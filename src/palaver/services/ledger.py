@@ -4,7 +4,7 @@ The functions run in the caller's transaction, and all of them take the user's r
 counted together is changed together. Of a transaction they come last, since that row is a hot one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -50,6 +50,16 @@ class Grant(msgspec.Struct, frozen=True):
     max_tokens: int
     amounts: Amounts
     at: int
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How far a user's plan is used; limits with what of them is used, reservations included."""
+
+    plan: Plan
+    subscribed_at: int | None
+    used: Mapping[Window, Amounts]
+    limits: Sequence[tuple[Limited, int]]
+    held: Sequence[Reservation]
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -208,11 +218,47 @@ class LedgerService:
                     )
         return len(orphans)
 
-    async def recount(self, actor: Actor, user_id: int) -> None:
-        """Make a user's sums anew from the ledger and from what is held."""
+    async def standing(self, actor: Actor, user_id: int) -> Standing:
+        """Return a user's plan, how far each of its limits is used, and what is held now.
+
+        One's own, or anybody's for administrators. Raises `NotFound`.
+        """
+        if user_id != actor.user_id:
+            actor.require_admin()
+        at = self.clock()
+        async with self.db.read(snapshot=True) as tx:
+            standing = await tx.plans.standing(owner_id=user_id, at=at)
+            if standing is None:
+                raise NotFound("user")
+            plan, subscribed_at = standing
+            used = await tx.usage.used(
+                list(Window), owner_id=user_id, at=at, subscribed_at=subscribed_at
+            )
+            held = await tx.usage.held(owner_id=user_id)
+        limits = limits_of(plan, measures=Amounts.__struct_fields__)
+        return Standing(
+            plan=plan,
+            subscribed_at=subscribed_at,
+            used=used,
+            limits=[(limited, limited.most - limited.left(used)) for limited in limits],
+            held=held,
+        )
+
+    async def recount(self, actor: Actor, user_id: int) -> bool:
+        """Make a user's sums anew from the ledger and from what is held; tell if they were true.
+
+        Raises `NotFound`.
+        """
         actor.require_admin()
+        at = self.clock()
+        recent = starts_at(Window.TWELVE_HOURS, at)
         async with self.db.transaction() as tx:
-            await recount(tx, user_id, at=self.clock())
+            if await tx.plans.standing(owner_id=user_id, at=at) is None:
+                raise NotFound("user")
+            await tx.users.hold(user_id)
+            before = await tx.usage.buckets(owner_id=user_id, since=recent)
+            await recount(tx, user_id, at=at)
+            return before == await tx.usage.buckets(owner_id=user_id, since=recent)
 
     async def forget_steps(self, actor: Actor) -> int:
         """Remove five-minute sums that no window reaches any more; return how many."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from palaver.domain.limits import STEP, Window, starts_at
 from palaver.domain.plans import DAY_MICROSECONDS
-from palaver.domain.usage import Amounts, Reservation, UsageEntry, UsageKind
+from palaver.domain.usage import NOTHING, Amounts, Reservation, UsageEntry, UsageKind
 from palaver.storage.connection import Connection
 from palaver.storage.statements import Statement
 
@@ -153,7 +153,9 @@ def _bucket(kind: int, starts_at: int, *columns: object) -> tuple[tuple[int, int
 
 
 _BUCKETS: Final = Statement(
-    f"""select kind, starts_at, {", ".join(_AMOUNTS)} {_MINE} > 0 order by kind, starts_at""",
+    f"""select kind, starts_at, {", ".join(_AMOUNTS)} {_MINE} > 0
+        and (kind <> 1 or starts_at >= :since)
+    order by kind, starts_at""",
     _bucket,
 )
 _FORGET: Final[Statement[None]] = Statement("delete from usage_buckets where owner_id = :owner_id")
@@ -342,9 +344,10 @@ class UsageStore:
         """Return the five-minute buckets from an instant on, oldest first."""
         return await self._connection.all(_STEPS, owner_id=owner_id, since=since)
 
-    async def buckets(self, *, owner_id: int) -> Mapping[tuple[int, int], Amounts]:
-        """Return all of a user's buckets by kind and start."""
-        return dict(await self._connection.all(_BUCKETS, owner_id=owner_id))
+    async def buckets(self, *, owner_id: int, since: int = 0) -> Mapping[tuple[int, int], Amounts]:
+        """Return a user's buckets that are not empty, by kind and start; steps from `since` on."""
+        rows = await self._connection.all(_BUCKETS, owner_id=owner_id, since=since)
+        return {key: amounts for key, amounts in rows if amounts != NOTHING}
 
     async def sum_up(self, *, owner_id: int, subscribed_at: int | None, at: int) -> None:
         """Make a user's buckets anew, from the ledger and from what is held."""

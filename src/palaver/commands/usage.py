@@ -1,0 +1,89 @@
+"""`palaver usage show|recount`."""
+
+import argparse
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Final
+
+from palaver.config import load
+from palaver.domain.accounts import login_key
+from palaver.domain.errors import NotFound
+from palaver.domain.limits import Limited, ends_at
+from palaver.domain.usage import MICRO
+from palaver.domain.users import SYSTEM, User
+from palaver.kit.clock import SECOND, system_clock
+from palaver.services.ledger import LedgerService, Standing
+from palaver.storage import migrate
+from palaver.storage.database import Database
+from palaver.storage.opening import open_database
+
+_ALL: Final = 1 << 62
+
+
+async def usage(arguments: argparse.Namespace) -> int:
+    """Run the verb on the database of the settings, beside a server that may be running."""
+    async with _database() as db:
+        ledger = LedgerService(db)
+        people = await _people(db, arguments.username)
+        if arguments.verb == "show":
+            for person in people:
+                _show(person, await ledger.standing(SYSTEM, person.id))
+            return 0
+        wrong = [person for person in people if not await ledger.recount(SYSTEM, person.id)]
+        for person in wrong:
+            print(f"The sums of {person.username} differed from the ledger; they are right now.")
+        print(f"Counted the usage of {len(people)} users anew, {len(wrong)} of them were wrong.")
+        return 0
+
+
+@contextlib.asynccontextmanager
+async def _database() -> AsyncIterator[Database]:
+    db = await open_database(load().database)
+    try:
+        await migrate.check(db)
+        yield db
+    finally:
+        await db.close()
+
+
+async def _people(db: Database, username: str | None) -> list[User]:
+    async with db.read() as tx:
+        if username is None:
+            return await tx.users.list(before=_ALL, limit=_ALL)
+        key = login_key(username)
+        found = None if key is None else await tx.users.find_by_login(key)
+    if found is None:
+        raise NotFound("user")
+    return [found]
+
+
+def _show(person: User, standing: Standing) -> None:
+    since = standing.subscribed_at
+    started = "" if since is None else f", subscribed {_day(since)}"
+    print(f"{person.username}: {standing.plan.name}{started}")
+    for limited, used in standing.limits:
+        amounts = f"{_amount(limited, used)} of {_amount(limited)}"
+        print(f"  {limited.limit.field:<32} {amounts}{_until(limited)}")
+    if not standing.limits:
+        print("  no limits")
+    for held in standing.held:
+        what = f"generation {held.generation_id}" if held.generation_id else held.kind
+        tokens, cost = held.tokens + held.free_tokens, held.cost_micro_usd / MICRO
+        print(f"  held for {what}: {tokens:,} tokens, {cost:.6f} USD")
+
+
+def _amount(limited: Limited, used: int | None = None) -> str:
+    amount = limited.most if used is None else used
+    if limited.limit.measure == "cost_micro_usd":
+        return f"{amount / MICRO:.6f} USD"
+    return f"{amount:,}"
+
+
+def _until(limited: Limited) -> str:
+    end = ends_at(limited.limit.window, system_clock())
+    return "" if end is None else f", until {_day(end)}"
+
+
+def _day(instant: int) -> str:
+    return f"{datetime.fromtimestamp(instant / SECOND, UTC):%Y-%m-%d %H:%M} UTC"
