@@ -34,13 +34,18 @@ from palaver.services.health import HealthService
 from palaver.services.idempotency import IdempotencyService
 from palaver.services.jobs import JobService
 from palaver.services.ledger import LedgerService
+from palaver.services.live import LiveService, Waiting
 from palaver.services.models import DEMO, ModelService
 from palaver.services.plans import PlanService
 from palaver.services.purge import PurgeService
 from palaver.services.rates import RateService
+from palaver.services.registry import RegistryService
 from palaver.services.search import SearchService
 from palaver.services.services import Services
 from palaver.services.starting import Starter
+from palaver.services.subscriptions import SubscriptionService
+from palaver.services.titles import TitleService
+from palaver.services.usage import UsageService
 from palaver.storage.database import Database
 from palaver.storage.log import DatabaseLog
 from palaver.storage.migrate import migrate
@@ -103,6 +108,9 @@ async def opened(
         driver = Driver(db, runs, models, clock=clock)
         runs.on_claim = driver.take_over
         starter = Starter(driver, models, clock=clock, max_answer_tokens=settings.max_answer_tokens)
+        waiting = Waiting()
+        starter.on_launch = waiting.tell
+        generations = GenerationService(db, driver, starter, clock=clock)
         people = identity.build(db, policy, clock=clock)
         stack.callback(people.passwords.close)
         calls = CallService(db, clock=clock)
@@ -118,11 +126,12 @@ async def opened(
             completions=completions,
             conversations=ConversationService(db, driver, clock=clock),
             exchanges=ExchangeService(db, driver, clock=clock),
-            generations=GenerationService(db, driver, starter, clock=clock),
+            generations=generations,
             health=HealthService(db),
             idempotency=IdempotencyService(db, clock=clock),
             invites=people.invites,
             ledger=LedgerService(db, clock=clock),
+            live=LiveService(db, generations, waiting),
             models=models,
             plans=PlanService(db, clock=clock),
             rates=RateService(
@@ -131,8 +140,14 @@ async def opened(
                 clock=clock,
             ),
             registrations=people.registrations,
+            registry=RegistryService(
+                db, models.registry, provider_ids=tuple(providers), clock=clock
+            ),
             search=SearchService(db),
             sessions=people.sessions,
+            subscriptions=SubscriptionService(db, clock=clock),
+            titles=TitleService(db, models, calls, clock=clock),
+            usage=UsageService(db),
         )
         await runs.start()
         stack.push_async_callback(runs.close)
@@ -208,6 +223,7 @@ async def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
                 say(f"  {settings.public_url or address}/app/setup?token={quote(token, safe='')}")
 
         async def before_stop() -> None:
+            house.services.live.waiting.close()
             await house.runs.drain(grace_seconds=DRAIN_SECONDS)
 
         _calm_the_collector()

@@ -10,12 +10,15 @@ from palaver.jobs.purge_expired import KIND as PURGE_EXPIRED
 from palaver.jobs.purge_expired import Purge, purge_expired
 from palaver.jobs.release_orphans import release_orphans
 from palaver.jobs.renew_keys import renew_keys
+from palaver.jobs.title_conversations import title_conversation
+from palaver.jobs.wake_followers import wake_followers
 from palaver.jobs.worker import JobWorker
 from palaver.kit.clock import DAY, Clock, system_clock
 from palaver.services.conversations import PURGE_JOB
 from palaver.services.jobs import JobService
 from palaver.services.purge import PurgeService
 from palaver.services.services import Services
+from palaver.services.settlement import TITLE_JOB
 
 SESSIONS_KEPT: Final = 30 * DAY
 """So long a sign-in that has ended is told from one that never was."""
@@ -36,6 +39,7 @@ class Background:
         self._loops.start(fold_search(self._services.search), name="fold search")
         self._loops.start(renew_keys(self._services.idempotency), name="renew keys")
         self._loops.start(release_orphans(self._services.ledger), name="release orphans")
+        self._loops.start(wake_followers(self._services.live), name="wake followers")
         self._loops.start(self._begin, name="begin")
 
     def wake(self) -> None:
@@ -73,6 +77,10 @@ def build(
     ]
     worker = JobWorker(
         jobs,
-        {PURGE_JOB: purge_conversation(purge), PURGE_EXPIRED: purge_expired(jobs, purges)},
+        {
+            PURGE_JOB: purge_conversation(purge),
+            PURGE_EXPIRED: purge_expired(jobs, purges),
+            TITLE_JOB: title_conversation(services.titles),
+        },
     )
     return Background(services, jobs, worker)

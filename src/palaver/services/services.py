@@ -15,12 +15,17 @@ from palaver.services.health import HealthService
 from palaver.services.idempotency import IdempotencyService
 from palaver.services.invites import InviteService
 from palaver.services.ledger import LedgerService
+from palaver.services.live import LiveService
 from palaver.services.models import ModelService
 from palaver.services.plans import PlanService
 from palaver.services.rates import RateService
 from palaver.services.registrations import RegistrationService
+from palaver.services.registry import RegistryService
 from palaver.services.search import SearchService
 from palaver.services.sessions import SessionService
+from palaver.services.subscriptions import SubscriptionService
+from palaver.services.titles import TitleService
+from palaver.services.usage import UsageService
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +45,14 @@ class Services:
     idempotency: IdempotencyService
     invites: InviteService
     ledger: LedgerService
+    live: LiveService
     models: ModelService
     plans: PlanService
     rates: RateService
     registrations: RegistrationService
+    registry: RegistryService
     search: SearchService
     sessions: SessionService
+    subscriptions: SubscriptionService
+    titles: TitleService
+    usage: UsageService

@@ -112,6 +112,7 @@ class Starter:
             conversation.id,
             leaf_id=answer.id,
             model=resolved.model.name if choice.model else None,
+            asked_model=choice.asked_model,
             at=at,
         )
         granted = await grant(

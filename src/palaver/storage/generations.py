@@ -1,5 +1,6 @@
 """Generations in the database. Every `where` names the old state: no row = another was first."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +29,10 @@ def _generation(*columns: object) -> Generation:
     return Generation(*row)
 
 
+def _ids(conversation_id: int, id: int) -> tuple[int, int]:
+    return conversation_id, id
+
+
 def _pair(id: int, worker: int | None) -> tuple[int, int | None]:
     return id, worker
 
@@ -48,6 +53,26 @@ _NEWEST_OF_MESSAGE: Final = Statement(
     f"""select {_COLUMNS} from generations where message_id = :message_id
     order by id desc limit 1""",
     _generation,
+)
+_NEWEST_OF_CONVERSATION: Final = Statement(
+    f"""select {_COLUMNS} from generations where conversation_id = :conversation_id
+    order by id desc limit 1""",
+    _generation,
+)
+_NEWEST_ENDED: Final = Statement(
+    f"""select {_COLUMNS} from generations
+    where conversation_id = :conversation_id and state not in ('queued', 'running')
+    order by id desc limit 1""",
+    _generation,
+)
+_NEWEST_OF_EACH_SQL: Final = """select conversation_id, max(id) from generations
+    where conversation_id in {ids} group by conversation_id"""
+_NEWEST_OF_EACH: Final = Statement(
+    row=_ids,
+    sqlite=_NEWEST_OF_EACH_SQL.replace("{ids}", "(select value from json_each(:ids))"),
+    postgresql=_NEWEST_OF_EACH_SQL.replace(
+        "{ids}", "(select value::bigint from json_array_elements_text(cast(:ids as json)))"
+    ),
 )
 _LIVE_OF_CONVERSATION: Final = Statement(
     f"""select {_COLUMNS} from generations
@@ -125,6 +150,19 @@ class GenerationStore:
     async def newest_of_message(self, message_id: int) -> Generation | None:
         """Return the latest run that answers a message."""
         return await self._connection.one(_NEWEST_OF_MESSAGE, message_id=message_id)
+
+    async def newest_of_conversation(self, conversation_id: int) -> Generation | None:
+        """Return the latest run of a conversation."""
+        return await self._connection.one(_NEWEST_OF_CONVERSATION, conversation_id=conversation_id)
+
+    async def newest_ended_of_conversation(self, conversation_id: int) -> Generation | None:
+        """Return the latest run of a conversation that is over."""
+        return await self._connection.one(_NEWEST_ENDED, conversation_id=conversation_id)
+
+    async def newest_of_each(self, conversation_ids: Iterable[int]) -> list[tuple[int, int]]:
+        """Return the ids of conversations that have runs, each with the id of its latest one."""
+        ids = _JSON.encode(list(conversation_ids)).decode()
+        return await self._connection.all(_NEWEST_OF_EACH, ids=ids)
 
     async def live_of_conversation(self, conversation_id: int) -> list[Generation]:
         """Return the runs of a conversation that are not over."""

@@ -2,10 +2,9 @@
 
 from palaver.dialects.streaming import wire
 from palaver.dialects.streaming.stream import StreamFrames
-from palaver.domain.errors import Fault, InvalidInput
 from palaver.web.binding import Uuid
-from palaver.web.bodies import INT64_MAX
 from palaver.web.call import Call
+from palaver.web.resuming import last_seen
 from palaver.web.streams import EventStream
 
 
@@ -17,7 +16,7 @@ async def stream(
     after: wire.EventNumber | None = None,
 ) -> EventStream:
     """Stream the answer to the newest user message. Contract: "Stream Chat"."""
-    seen = _last_seen(call, after)
+    seen = last_seen(call, after)
     generations = call.services.generations
     if call.resumes is None:
         run = await generations.answer(call.actor, conversation_id, body.choice, after=seen)
@@ -40,20 +39,3 @@ async def retry(call: Call, body: wire.RetryRequest) -> wire.AppendedMessage:
         call.actor, body.conversation_id, body.choice
     )
     return wire.AppendedMessage.of(message)
-
-
-def _last_seen(call: Call, after: int | None) -> int | None:
-    """Return the number up to which the client has read; the header is newer than the URL."""
-    header = call.header(b"last-event-id")
-    if not header:
-        return after
-    if not (header.isascii() and header.isdigit() and len(header) <= 19):
-        raise _no_event_number()
-    if (number := int(header)) > INT64_MAX:
-        raise _no_event_number()
-    return number
-
-
-def _no_event_number() -> InvalidInput:
-    message = "This is the id of no event."
-    return InvalidInput.of("Last-Event-ID", Fault.WRONG_FORMAT, message, place="header")
