@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench.bench_footprint import footprint
 from bench.bench_limits import limits
+from bench.bench_lists import lists
 from bench.bench_requests import requests
 from bench.bench_resume import resume
 from bench.bench_streams import streams
@@ -22,6 +23,7 @@ from bench.stage import ROOT, pin_load
 
 BENCHES = {
     "requests": requests,
+    "lists": lists,
     "streams": streams,
     "resume": resume,
     "limits": limits,
