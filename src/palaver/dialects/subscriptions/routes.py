@@ -7,6 +7,7 @@ from palaver.dialects.subscriptions import (
     chat_session_usage,
     chat_sessions,
     chatbots,
+    media,
     users,
     wire,
 )
@@ -48,4 +49,5 @@ ENDPOINTS: Final = (
     Endpoint("GET", "/api/chat-session-usages/", chat_session_usage.list_),
     # Beyond the document
     Endpoint("GET", "/api/chat-sessions/{session_id}/events/", chat_sessions.follow, events=EVENTS),
+    Endpoint("GET", "/media/chatbot_images/{name}", media.chatbot_image),
 )
