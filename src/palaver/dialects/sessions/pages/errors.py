@@ -22,13 +22,18 @@ _NOBODY: Final = {
     ErrorKind.INVALID_TOKEN,
     ErrorKind.USER_INACTIVE,
 }
+_REFUSES_RENAME: Final = {
+    ErrorKind.NOT_FOUND,
+    ErrorKind.INVALID_INPUT,
+    ErrorKind.IDEMPOTENCY_MISMATCH,
+}
 _OUT_OF_DATE: Final = "This form is out of date. Go back, load its page anew, and send it again."
 
 
 def render_error(error: DomainError, call: Call) -> Response:
     """Return a failure with its status: JSON for scripts, a page for readers."""
     path: str = call.request.scope["path"]
-    if _IS_RENAME.fullmatch(path) and error.kind in {ErrorKind.NOT_FOUND, ErrorKind.INVALID_INPUT}:
+    if _IS_RENAME.fullmatch(path) and error.kind in _REFUSES_RENAME:
         return _refused_rename(error)
     if _IS_API.match(path):
         return api.render_error(error, call)
@@ -50,9 +55,11 @@ def _page(error: DomainError, call: Call) -> Response:
 
 
 def _refused_rename(error: DomainError) -> Response:
-    if not isinstance(error, InvalidInput):
+    if error.kind is ErrorKind.NOT_FOUND:
         return json_answer(wire.Refused(False, "Not found."), 404)
-    reason = " ".join(_about_title(fault) for fault in error.faults)
+    reason = error.message
+    if isinstance(error, InvalidInput):
+        reason = " ".join(map(_about_title, error.faults))
     return json_answer(wire.Refused(False, reason), 400)
 
 
