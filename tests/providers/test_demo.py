@@ -62,7 +62,7 @@ async def test_passages_that_a_person_writes_are_no_passages(demo: Provider) -> 
 
 
 async def test_usage_is_an_estimate_of_what_was_sent_and_said(demo: Provider) -> None:
-    got = await outcome(demo, ask(Turn("system", "x" * 320), Turn("user", "Hi")))
+    got = await outcome(demo, ask(Turn("system", "x " * 320), Turn("user", "Hi")))
     assert got.usage is not None
     assert got.usage.is_estimate
     assert got.usage.completion_tokens == estimate_tokens(got.text)
