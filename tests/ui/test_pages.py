@@ -1,15 +1,15 @@
-"""The pages: their headers, the front page, strays, and the documentation."""
+"""The pages of no contract: their headers, strays, and the documentation."""
 
 import re
 
 import pytest
 
 from palaver.dialects import DIALECTS
-from palaver.domain.users import Actor
 from palaver.ui import PAGES
 from tests.http import Answer, Palaver, Visitor
+from tests.pages import assert_safe
 
-SHOWN = ["/", "/app/setup", "/app/setup?token=x", "/docs", "/docs/companion", "/nothing"]
+SHOWN = ["/app/setup", "/app/setup?token=x", "/docs", "/docs/companion", "/nothing"]
 LOADED = re.compile(r'(?:href|src)="(/app/files/[^"]+)"')
 
 
@@ -23,16 +23,8 @@ def assert_page(answer: Answer, status: int = 200) -> str:
     """Hold an answer to be a page that no other site can put a script or a frame around."""
     assert answer.status == status
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    policy = answer.headers["content-security-policy"]
-    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
-    assert rules["default-src"] == rules["base-uri"] == rules["frame-ancestors"] == "'none'"
-    assert "unsafe" not in policy
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    text = answer.content.decode()
-    assert "<script>" not in text
-    assert " style=" not in text
-    assert not re.search(r"\son[a-z]+=", text)
-    return text
+    assert_safe(answer)
+    return answer.content.decode()
 
 
 async def test_every_page_keeps_foreign_scripts_and_frames_out(visitor: Visitor) -> None:
@@ -72,26 +64,6 @@ async def test_only_known_files_are_sent(visitor: Visitor) -> None:
         assert (await visitor.get(f"/app/files/{name}")).status == 404
 
 
-async def test_the_front_page_leads_to_every_contract(visitor: Visitor) -> None:
-    text = assert_page(await visitor.get("/"))
-    for dialect in DIALECTS:
-        assert f'href="/docs/{dialect.name}"' in text
-        assert (await visitor.get(f"/docs/{dialect.name}")).status == 200
-
-
-async def test_the_front_page_says_how_to_set_up_while_there_is_no_administrator(
-    palaver: Palaver, visitor: Visitor
-) -> None:
-    assert "There is no administrator yet" in assert_page(await visitor.get("/"))
-    await palaver.services.registrations.bootstrap(
-        Actor(),
-        token=palaver.house.settings.bootstrap_token or "",
-        username="admin",
-        password="correct horse battery",
-    )
-    assert "There is no administrator yet" not in assert_page(await visitor.get("/"))
-
-
 async def test_a_stray_gets_a_page_or_the_json_that_it_asks_for(visitor: Visitor) -> None:
     assert "There is nothing here" in assert_page(await visitor.get("/nothing"), 404)
     answer = await visitor.get("/nothing", headers={"Accept": "application/json"})
@@ -115,7 +87,7 @@ async def test_another_method_is_refused_with_those_that_there_are(visitor: Visi
     answer = await visitor.request("PUT", "/app/setup")
     assert_page(answer, 405)
     assert answer.headers["allow"] == "GET, POST"
-    answer = await visitor.delete("/", headers={"Accept": "application/json"})
+    answer = await visitor.delete("/docs", headers={"Accept": "application/json"})
     assert (answer.status, list(answer.json)) == (405, ["detail"])
 
 
@@ -138,7 +110,7 @@ async def test_every_contract_has_its_document(visitor: Visitor) -> None:
 
 
 async def test_a_head_is_answered_without_a_body(visitor: Visitor) -> None:
-    answer = await visitor.request("HEAD", "/")
+    answer = await visitor.request("HEAD", "/docs")
     assert (answer.status, answer.content) == (200, b"")
 
 

@@ -35,7 +35,8 @@ _FORM: Final = """\
 {fields}
 <div class="actions"><button class="button" type="submit">{button}</button></div>
 </form>
-{more}</main>"""
+{more}</main>
+<footer class="foot"><a href="/docs">API documentation</a></footer>"""
 
 _CLOSED: Final = """\
 <main class="page door">

@@ -129,6 +129,8 @@ def _refused(body: Sending, error: DomainError, question: str | None) -> Draft:
     fault = error.message
     if isinstance(error, InvalidInput):
         fault = " ".join(fault.message for fault in error.faults)
+    elif question is not None:
+        fault = f"{fault} Your message is kept: send it again, or change it first."
     return Draft(
         text=body.text,
         fault=fault,

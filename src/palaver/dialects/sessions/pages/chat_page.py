@@ -9,7 +9,7 @@ from starlette.responses import Response
 from palaver.dialects.sessions.pages import addresses
 from palaver.domain.conversations import NEW_CHAT, Conversation, Message, Window
 from palaver.domain.users import User
-from palaver.kit.clock import iso_text
+from palaver.kit.clock import iso_text, system_clock
 from palaver.kit.ids import new_secret
 from palaver.web.call import Call
 from palaver.web.files import url
@@ -107,6 +107,8 @@ _ITEM: Final = """\
 _PAGER: Final = '<p class="pager">{links}</p>'
 _LINK: Final = '<a class="quiet" href="{address}"{rel}>{text}</a>'
 
+_MONTHS: Final = "JanFebMarAprMayJunJulAugSepOctNovDec"
+
 _TURN: Final = """\
 <li class="turn {role}"><h2 class="unseen">{speaker}</h2>
 <div class="text" dir="auto">{text}</div></li>"""
@@ -135,7 +137,7 @@ _COMPOSER: Final = """\
 {text}</textarea>
 <button class="button send" type="submit">Send</button>
 </div>
-<p class="soft hint">The page comes back with the answer: that can take a while.</p>
+<p class="soft hint">The page comes back with the answer.</p>
 </form>"""
 _FAULT: Final = '<p class="fault-summary" id="text-fault" role="alert">{text}</p>\n'
 
@@ -185,55 +187,78 @@ def _conversations(view: View) -> Html:
 
 def _item(view: View, conversation: Conversation) -> Html:
     is_shown = view.window is not None and view.window.conversation.id == conversation.id
-    instant = iso_text(conversation.updated_at)
     return fill(
         _ITEM,
         address=addresses.chat(conversation.uuid, page=view.place.list_page),
         current=Html(' aria-current="page"' if is_shown else ""),
         title=title_of(conversation),
-        instant=instant,
-        day=instant[:10],
+        instant=iso_text(conversation.updated_at),
+        day=_day(conversation.updated_at),
     )
+
+
+def _day(at: int) -> str:
+    """Return the day of an instant in UTC, or its month where that is of another year."""
+    year, month, day = iso_text(at)[:10].split("-")
+    name = _MONTHS[3 * int(month) - 3 : 3 * int(month)]
+    is_this_year = year == iso_text(system_clock())[:4]
+    return f"{int(day)} {name}" if is_this_year else f"{name} {year}"
 
 
 def _list_address(view: View, number: int) -> str:
     page_number = number if number > 1 else None
     if view.window is None:
-        return addresses.home(new=1, page=page_number)
-    return addresses.chat(
-        view.window.conversation.uuid,
-        before=view.place.before,
-        after=view.place.after,
-        page=page_number,
-    )
+        address = addresses.home(new=1, page=page_number)
+    else:
+        address = addresses.chat(
+            view.window.conversation.uuid,
+            before=view.place.before,
+            after=view.place.after,
+            page=page_number,
+        )
+    # On a narrow screen the list stays in sight.
+    return f"{address}#conversations"
 
 
 def _thread(call: Call, view: View) -> Html:
     window = view.window
     if window is None or not (window.messages or window.is_answering):
         return Html(_EMPTY)
-    conversation, messages, list_page = (
-        window.conversation,
-        window.messages,
-        view.place.list_page,
-    )
-    parts = []
-    if window.has_older:
-        address = addresses.chat(conversation.uuid, before=messages[0].id, page=list_page)
-        parts.append(fill(_PAGER, links=_link(address, "Older messages", rel="prev")))
-    parts.append(fill("<ol>\n{turns}\n</ol>", turns=joined(map(_turn, messages))))
+    turns = fill("<ol>\n{turns}\n</ol>", turns=joined(map(_turn, window.messages)))
+    return joined([_older(view, window), turns, _below(call, view, window)])
+
+
+def _older(view: View, window: Window) -> Html:
+    if not window.has_older:
+        return Html()
+    address = _messages_address(view, window, before=window.messages[0].id)
+    return fill(_PAGER, links=_link(address, "Older messages", rel="prev"))
+
+
+def _below(call: Call, view: View, window: Window) -> Html:
+    """Return what follows the messages: the way to newer ones, or what becomes of the last."""
     if window.has_newer:
-        address = addresses.chat(conversation.uuid, after=messages[-1].id, page=list_page)
-        newest = addresses.chat(conversation.uuid, page=list_page)
-        links = [_link(address, "Newer messages", rel="next"), _link(newest, "Newest")]
-        parts.append(fill(_PAGER, links=joined(links)))
-    elif window.is_answering:
-        parts.append(fill(_LIVE, address=view.address))
-    elif (question := window.unanswered) is not None and not view.draft.answers:
-        answers = hidden("answers", question.uuid)
-        token = session_token(call)
-        parts.append(fill(_UNANSWERED, address=view.address, token=token, answers=answers))
-    return joined(parts)
+        address = _messages_address(view, window, after=window.messages[-1].id)
+        links = [
+            _link(address, "Newer messages", rel="next"),
+            _link(_messages_address(view, window), "Newest"),
+        ]
+        return fill(_PAGER, links=joined(links))
+    if window.is_answering:
+        return fill(_LIVE, address=view.address)
+    question = window.unanswered
+    if question is None or view.draft.answers:
+        return Html()
+    return fill(
+        _UNANSWERED,
+        address=view.address,
+        token=session_token(call),
+        answers=hidden("answers", question.uuid),
+    )
+
+
+def _messages_address(view: View, window: Window, **place: int) -> str:
+    return addresses.chat(window.conversation.uuid, **place, page=view.place.list_page)
 
 
 def _turn(message: Message) -> Html:
