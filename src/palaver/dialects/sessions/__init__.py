@@ -3,14 +3,15 @@
 from typing import Final
 
 from palaver.dialects.sessions import wire
-from palaver.dialects.sessions.errors import render_error
+from palaver.dialects.sessions.pages.errors import render_error
+from palaver.dialects.sessions.pages.routes import ROUTES as PAGES
 from palaver.dialects.sessions.routes import ENDPOINTS
 from palaver.web.endpoint import Dialect
 
 DIALECT: Final = Dialect(
     name="sessions",
     title="Sessions",
-    endpoints=ENDPOINTS,
+    endpoints=(*PAGES, *ENDPOINTS),
     render_error=render_error,
     error_shapes={
         400: wire.ValidationError,
