@@ -221,6 +221,15 @@ class TestLogin:
             "detail": f"Request was throttled. Expected available in {seconds} {unit}."
         }
 
+    async def test_the_other_slash_form_is_another_contracts(
+        self, visitor: Visitor, owner: Visitor
+    ) -> None:
+        for name in ("login", "register", "logout"):
+            theirs = await visitor.post(f"{AUTH}/{name}", {})
+            ours = await visitor.post(f"{AUTH}/{name}/", {})
+            assert "error" in theirs.json, name
+            assert "error" not in ours.json, name
+
 
 class TestLogout:
     """The chapter "Logout"."""
