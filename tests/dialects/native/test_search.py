@@ -1,23 +1,17 @@
 """The chapter "Search"."""
 
-from tests.contracts import examples, shape
-from tests.http import Answer, Visitor
+from tests.contracts import shape
+from tests.dialects.native.helpers import EXAMPLES, assert_error
+from tests.http import Visitor
 
 SEARCH = "/api/palaver/search"
-EXAMPLE = examples("native")["Search"].response
+EXAMPLE = EXAMPLES["Search"].response
 
 
 async def a_conversation(visitor: Visitor, title: str, *messages: str) -> None:
     id = (await visitor.post("/conversations", {"title": title})).json["id"]
     for content in messages:
         await visitor.post(f"/conversations/{id}/messages", {"content": content})
-
-
-def assert_error(answer: Answer, status: int, code: str, *fields: str) -> None:
-    assert (answer.status, answer.json["code"]) == (status, code), answer
-    assert answer.json["request_id"] == answer.headers["x-request-id"]
-    assert set(answer.json.get("fields", {})) == set(fields)
-    assert list(answer.json)[:3] == ["code", "message", "request_id"]
 
 
 async def test_hits_look_as_documented(owner: Visitor) -> None:

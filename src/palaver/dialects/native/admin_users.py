@@ -1,0 +1,55 @@
+"""The chapters "Users" and "Subscriptions"."""
+
+from palaver.dialects.native import admin_wire, wire
+from palaver.domain.cursors import LIMIT
+from palaver.domain.errors import NotFound
+from palaver.kit.ids import parse_uuid
+from palaver.web.bodies import INT64_MAX
+from palaver.web.call import Call
+
+
+async def list_(
+    call: Call, *, cursor: str | None = None, limit: wire.Limit = LIMIT
+) -> admin_wire.Users:
+    """List all accounts with their plans, newest first. Contract: "List Users"."""
+    subscriptions = call.services.subscriptions
+    found = await subscriptions.list(call.actor, cursor=cursor, limit=limit)
+    return admin_wire.Users.of(found, at=subscriptions.clock())
+
+
+async def get(call: Call, user_id: str) -> admin_wire.User:
+    """Get an account with its plan. Contract: "Get User"."""
+    subscriptions = call.services.subscriptions
+    person = await subscriptions.get(call.actor, _key(user_id))
+    return admin_wire.User.of(person, at=subscriptions.clock())
+
+
+async def subscribe(
+    call: Call, user_id: str, body: admin_wire.SubscriptionSet
+) -> admin_wire.Subscription:
+    """Put a user on a plan; what they had ends as this begins. Contract: "Set Subscription"."""
+    subscriptions = call.services.subscriptions
+    made = await subscriptions.assign(
+        call.actor,
+        _key(user_id),
+        plan_id=body.plan_id,
+        start_at=admin_wire.parse_time(body.start_date),
+        end_at=admin_wire.parse_time(body.end_date),
+    )
+    return admin_wire.Subscription.of(made, at=subscriptions.clock())
+
+
+async def unsubscribe(call: Call, user_id: str) -> None:
+    """End a user's subscription now. Contract: "End Subscription"."""
+    await call.services.subscriptions.end(call.actor, _key(user_id))
+
+
+def _key(user_id: str) -> int | str:
+    """Return a uuid, or the integer id under which other contracts show the same account."""
+    if user_id.isascii() and user_id.isdigit() and len(user_id) <= 19:
+        number = int(user_id)
+        if number <= INT64_MAX:
+            return number
+    if (uuid := parse_uuid(user_id)) is None:
+        raise NotFound("user")
+    return uuid
