@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from palaver import __version__
@@ -56,6 +55,7 @@ from palaver.streaming.runs import Runs
 from palaver.ui import PAGES
 from palaver.web.answers import HEADERS
 from palaver.web.app import Application
+from palaver.web.cors import Cors
 from palaver.web.server import serve as serve_http
 from palaver.web.settings import WebSettings
 
@@ -173,7 +173,7 @@ def application(settings: Settings, services: Services) -> ASGIApp:
         fallback=PAGES,
     )
     if settings.cors_origins:
-        app = CORSMiddleware(
+        app = Cors(
             app,
             allow_origins=list(settings.cors_origins),
             allow_credentials=True,

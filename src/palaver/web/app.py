@@ -1,7 +1,6 @@
 """The one ASGI application: every contract's table behind one matcher."""
 
 import logging
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -20,6 +19,7 @@ from palaver.web.authentication import authenticate
 from palaver.web.binding import Signature, signature_of
 from palaver.web.bodies import decode_body
 from palaver.web.call import Call
+from palaver.web.cors import new_request_id
 from palaver.web.endpoint import Dialect, Endpoint
 from palaver.web.idempotency import once
 from palaver.web.matcher import Matcher
@@ -87,7 +87,7 @@ class Application:
             return
         scope["app"] = self
         request = Request(scope, receive)
-        request_id = f"{secrets.randbits(64):016x}"
+        request_id = new_request_id()
         # For the log lines of this task, which is this request's alone, and of those it starts.
         bind_contextvars(request_id=request_id)
         call = Call(request, self.services, self.settings, request_id=request_id)

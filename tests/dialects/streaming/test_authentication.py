@@ -70,6 +70,10 @@ async def test_front_ends_on_other_origins_get_cookies_that_cross_sites(
         browser.keep("palaver_session", session_of(answer))
         token = {"Origin": origin, "X-CSRF-Token": answer.json["csrf_token"]}
         assert (await browser.post("/conversations", {}, headers=token)).status == 200
+        asks = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        preflight = await browser.request("OPTIONS", "/conversations", headers=asks)
+        assert preflight.status == 200
+        assert preflight.headers["x-request-id"]
 
 
 async def test_one_signs_in_by_name_or_address_in_any_case(palaver: Palaver) -> None:
