@@ -62,6 +62,8 @@ class Upstream:
         self.models: list[dict[str, Any]] = [{"id": "sim", "object": "model", "owned_by": "sim"}]
         self.requests: list[Seen] = []
         self.connections = 0  # accepted so far
+        self.gate = asyncio.Event()  # answers wait until it is set
+        self.gate.set()
         self._plan: deque[Script] = deque()
         self._open: set[_Connection] = set()
         self._tasks = Tasks()
@@ -207,6 +209,7 @@ class _Answer:
                     await self._json({"object": "list", "data": models})
             case "POST", "/v1/chat/completions":
                 self.script = upstream._script(seen)
+                await upstream.gate.wait()
                 if not await self._refuse():
                     await self._complete()
             case method, path:

@@ -1,0 +1,134 @@
+"""All the ways in which a run is asked for, by contract: as a limit on runs has to meet them all."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from palaver.dialects import DIALECTS
+from palaver.domain.limits import Limit
+from tests.http import Answer, Visitor
+
+
+class Asking(NamedTuple):
+    """A request that starts a run, if the plan leaves room for one."""
+
+    path: str
+    body: Any
+
+
+@dataclass(frozen=True)
+class Way:
+    """How one contract asks; `prepare` makes what the request needs, and starts nothing."""
+
+    contract: str
+    name: str
+    prepare: Callable[[Visitor, str, str], Awaitable[Asking]]  # with the model's name and the text
+    status: int = 200
+
+    def __str__(self) -> str:
+        return f"{self.contract}: {self.name}"
+
+
+def _made(answer: Answer) -> Any:
+    assert answer.status in {200, 201}, answer
+    return answer.json
+
+
+async def _question(visitor: Visitor, text: str) -> int:
+    """Return the id of a new conversation that holds a question."""
+    id: int = _made(await visitor.post("/conversations", {}))["id"]
+    _made(await visitor.post(f"/conversations/{id}/messages", {"content": text}))
+    return id
+
+
+async def _session_chat(visitor: Visitor, _model: str, text: str) -> Asking:
+    id = _made(await visitor.post("/api/v1/chat/sessions/", {}))["id"]
+    return Asking(f"/api/v1/chat/sessions/{id}/chats/", {"message": text})
+
+
+async def _send(visitor: Visitor, _model: str, text: str) -> Asking:
+    # With a title of its own: the model is asked for none.
+    id = _made(await visitor.post("/api/chat-sessions/", {"title": "Sky"}))["id"]
+    return Asking(f"/api/chat-sessions/{id}/send/", {"message": text})
+
+
+async def _edit(visitor: Visitor, _model: str, text: str) -> Asking:
+    base = f"/api/chat-sessions/{await _question(visitor, text)}/messages/"
+    (message,) = _made(await visitor.get(base))["messages"]
+    return Asking(f"{base}{message['message_id']}/edit/", {"content": text})
+
+
+async def _stream(visitor: Visitor, _model: str, text: str) -> Asking:
+    return Asking(f"/conversations/{await _question(visitor, text)}/stream", {})
+
+
+async def _retry(visitor: Visitor, _model: str, text: str) -> Asking:
+    return Asking("/chat/retry", {"conversation_id": await _question(visitor, text)})
+
+
+async def _completion(_visitor: Visitor, model: str, text: str) -> Asking:
+    body = {"model": model, "messages": [{"role": "user", "content": text}]}
+    return Asking("/api/v1/chat/completions", body)
+
+
+async def _streamed_completion(visitor: Visitor, model: str, text: str) -> Asking:
+    path, body = await _completion(visitor, model, text)
+    return Asking(path, body | {"stream": True})
+
+
+async def _completion_in_a_chat(visitor: Visitor, model: str, text: str) -> Asking:
+    path, body = await _completion(visitor, model, text)
+    chat = _made(await visitor.post("/api/v1/chats", {"model": model}))
+    return Asking(path, body | {"chat_id": chat["id"]})
+
+
+async def _chat(_visitor: Visitor, _model: str, text: str) -> Asking:
+    return Asking("/api/chat", {"messages": [{"role": "user", "content": text}]})
+
+
+async def _streamed_chat(visitor: Visitor, model: str, text: str) -> Asking:
+    path, body = await _chat(visitor, model, text)
+    return Asking(path, body | {"stream": True})
+
+
+_ALL = (
+    Way("sessions", "create a chat", _session_chat, status=201),
+    Way("subscriptions", "send", _send, status=201),
+    Way("subscriptions", "edit", _edit),
+    Way("streaming", "stream", _stream),
+    Way("streaming", "retry", _retry),
+    Way("platform", "complete", _completion),
+    Way("platform", "complete, streamed", _streamed_completion),
+    Way("platform", "complete in a chat", _completion_in_a_chat),
+    Way("companion", "chat", _chat),
+    Way("companion", "chat, streamed", _streamed_chat),
+)
+WAYS: Sequence[Way] = [way for way in _ALL if way.contract in {each.name for each in DIALECTS}]
+"""Of the contracts that are served."""
+
+
+def is_refused(way: Way, answer: Answer, limit: Limit) -> None:
+    """Hold a refusal to name the limit, in the shape of its contract."""
+    assert answer.status == 429, (str(way), answer)
+    assert int(answer.headers["retry-after"]) >= 1
+    body = answer.json
+    match way.contract:
+        case "sessions" | "companion":
+            assert list(body) == ["detail"]
+            sentence = body["detail"]
+        case "subscriptions":
+            assert list(body) == ["error", "detail", "limit", "window", "reset_at"]
+            assert (body["limit"], body["window"]) == (limit.field, limit.window.value)
+            assert (body["reset_at"] is None) == (limit.window.value == "lifetime")
+            sentence = body["detail"]
+        case "streaming":
+            assert list(body) == ["code", "message", "request_id"]
+            assert body["code"] == "QUOTA_EXCEEDED"
+            sentence = body["message"]
+        case "platform":
+            assert list(body) == ["error", "message"]
+            assert body["error"] == "quota_exceeded"
+            sentence = body["message"]
+        case _:
+            raise AssertionError(f"nobody knows how {way.contract} refuses")
+    assert f"limit {limit.field} (" in sentence

@@ -1,0 +1,143 @@
+"""Requests in parallel, through all contracts together, never pass a limit: not by one."""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import cycle, islice
+
+import pytest
+from msgspec import structs
+
+from palaver.config import Settings
+from palaver.domain.limits import LIMITS, Limit
+from palaver.domain.models import ModelChange
+from palaver.domain.plans import PlanChange
+from palaver.domain.tokens import PROMPT_OVERHEAD_TOKENS, estimate_turn_tokens
+from palaver.domain.usage import MICRO
+from palaver.domain.users import SYSTEM, User
+from palaver.services.prompts import worst_case
+from tests.across.asking import WAYS, Way, is_refused
+from tests.fakes.upstream import Upstream
+from tests.http import Answer, Palaver, Visitor, settled
+
+REQUESTS = 200
+ALLOWED = 10
+MODEL = "sim/sim"
+# So long that ten times what two contracts may add to it is less than another one.
+TEXT = "Why is the sky blue, and who has ever asked it to be of that colour? " * 40
+PROMPT_TOKENS = worst_case(estimate_turn_tokens(TEXT) + PROMPT_OVERHEAD_TOKENS + 20)
+ANSWER_TOKENS = 100
+WORST = PROMPT_TOKENS + ANSWER_TOKENS
+MEASURES = ("messages", "tokens", "free_messages", "free_tokens", "cost_micro_usd")
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def settings(settings: Settings, database_url: str) -> Settings:
+    """Give settings with a database of either engine, and short answers."""
+    return structs.replace(
+        settings,
+        database_url=database_url,
+        max_answer_tokens=ANSWER_TOKENS,
+        rate_limit_per_minute=0,
+        rate_limit_per_hour=0,
+    )
+
+
+async def subscribe(palaver: Palaver, user: User, limit: Limit) -> None:
+    """Put somebody on a plan of their own, with one limit that lets ten worst cases through."""
+    services = palaver.services
+    most: int | str = ALLOWED if "messages" in limit.measure else ALLOWED * WORST
+    if limit.measure == "cost_micro_usd":
+        most = f"{ALLOWED * WORST / MICRO:.6f}"
+    change = PlanChange(name=limit.field, **{limit.field: most})
+    linked = await services.plans.create(SYSTEM, change)
+    await services.subscriptions.assign(SYSTEM, user.id, plan_id=linked.plan.id)
+
+
+async def set_price(palaver: Palaver, *, is_free: bool) -> None:
+    """Let a token of the model cost a micro-dollar, or nothing."""
+    registry = palaver.services.registry
+    model = await registry.get(SYSTEM, MODEL)
+    change = ModelChange(
+        is_free=is_free,
+        price_per_million_prompt_usd="1",
+        price_per_million_completion_usd="1",
+    )
+    await registry.update(SYSTEM, model.id, change)
+
+
+async def browsers_of(palaver: Palaver, user: User) -> dict[str, Visitor]:
+    """Return a browser of somebody for each contract: they share nothing but the account."""
+    contracts = {way.contract for way in WAYS}
+    return {contract: await palaver.signed_in(user) for contract in contracts}
+
+
+async def held_by(palaver: Palaver, user: User) -> int:
+    """Return how many calls of somebody are under way."""
+    return len((await palaver.services.ledger.standing(SYSTEM, user.id)).held)
+
+
+async def ask(
+    palaver: Palaver, upstream: Upstream, user: User, *, count: int
+) -> Sequence[tuple[Way, Answer]]:
+    """Ask so many times at once, through all contracts, of a provider that answers nobody yet."""
+    browsers = await browsers_of(palaver, user)
+    ways = list(islice(cycle(WAYS), count))
+    askings = await asyncio.gather(
+        *(way.prepare(browsers[way.contract], MODEL, TEXT) for way in ways)
+    )
+    upstream.gate.clear()
+    async with asyncio.TaskGroup() as group:
+        answers = [
+            group.create_task(browsers[way.contract].post(path, body))
+            for way, (path, body) in zip(ways, askings, strict=True)
+        ]
+
+        async def are_all_decided() -> bool:
+            refused = sum(answer.done() and answer.result().status == 429 for answer in answers)
+            return refused + await held_by(palaver, user) >= count
+
+        await settled(are_all_decided, within_seconds=60)
+        upstream.gate.set()
+    return [(way, answer.result()) for way, answer in zip(ways, answers, strict=True)]
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+async def test_of_200_requests_at_once_exactly_ten_are_accepted(
+    palaver: Palaver, upstream: Upstream, measure: str
+) -> None:
+    await set_price(palaver, is_free=measure.startswith("free"))
+    for limit in (limit for limit in LIMITS if limit.measure == measure):
+        person = await palaver.person(limit.field)
+        await subscribe(palaver, person.user, limit)
+        outcome = await ask(palaver, upstream, person.user, count=REQUESTS)
+        accepted = [way for way, answer in outcome if answer.status == way.status]
+        refused = [(way, answer) for way, answer in outcome if answer.status != way.status]
+        assert (len(accepted), len(refused)) == (ALLOWED, REQUESTS - ALLOWED), limit.field
+        for way, answer in refused:
+            is_refused(way, answer, limit)
+        await what_is_over_is_settled(palaver, upstream, person.user, limit)
+
+
+async def what_is_over_is_settled(
+    palaver: Palaver, upstream: Upstream, user: User, limit: Limit
+) -> None:
+    """Nothing is held any more, the sums are the ledger's, and what was not used is free."""
+
+    async def is_quiet() -> bool:
+        return await held_by(palaver, user) == 0
+
+    await settled(is_quiet)
+    ledger = palaver.services.ledger
+    standing = await ledger.standing(SYSTEM, user.id)
+    used = {limited.limit.field: used for limited, used in standing.limits}[limit.field]
+    is_counted = "messages" in limit.measure
+    assert used == ALLOWED if is_counted else 0 < used < ALLOWED * WORST - PROMPT_TOKENS
+    assert await ledger.recount(SYSTEM, user.id)
+    ((way, answer),) = await ask(palaver, upstream, user, count=1)
+    assert answer.status == (429 if is_counted else way.status)
+
+
+def test_every_limit_of_a_plan_is_tried() -> None:
+    assert {limit.measure for limit in LIMITS} - set(MEASURES) == {"images"}
