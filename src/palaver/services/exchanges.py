@@ -82,15 +82,14 @@ class ExchangeService:
             conversation = await lock_conversation(tx, actor, key)
             await _get(tx, id, conversation_id=conversation.id)
             at = self.clock()
-            live = await tx.generations.newest_of_message(id)
-            if live is not None:
-                await tx.generations.request_cancel(live.id, at=at)
+            run = await tx.generations.newest_of_message(id)
+            is_live = run is not None and await tx.generations.request_cancel(run.id, at=at)
             for hidden in await tx.exchanges.delete(id, at=at):
                 await tx.search.enqueue(
                     owner_id=conversation.owner_id, kind=SearchKind.MESSAGE, ref=hidden
                 )
-        if live is not None:
-            await self.driver.cancel([live.id])
+        if run is not None and is_live:
+            await self.driver.cancel([run.id])
 
 
 async def _get(tx: Tx, id: int, *, conversation_id: int) -> Exchange:
