@@ -14,7 +14,7 @@ from palaver.web.authentication import is_foreign
 from palaver.web.call import Call
 from palaver.web.html import problem_page
 
-_IS_API: Final = re.compile(r"/(api/|load_session/|chat/session/)")
+_IS_API: Final = re.compile(r"/(api/|load_session/|chat/session/.)")
 _IS_RENAME: Final = re.compile(r"/chat/session/[^/]+/rename/?")
 _NOBODY: Final = {
     ErrorKind.UNAUTHENTICATED,
