@@ -102,7 +102,9 @@ async def test_the_chatbot_tells_the_model_how_to_behave(
 async def test_a_chatbot_that_is_unknown_or_inactive_is_refused(
     owner: Visitor, palaver: Palaver
 ) -> None:
-    gone = await palaver.services.chatbots.create(SYSTEM, ChatbotChange(name="Gone", is_active=0))
+    gone = await palaver.services.chatbots.create(
+        SYSTEM, ChatbotChange(name="Gone", is_active=False)
+    )
     for id in (NOWHERE, gone.id, -1):
         answer = await owner.post(SESSIONS, {"chatbot_id": id})
         assert_error(answer, 400, "Invalid input")
@@ -113,7 +115,7 @@ async def test_a_chatbot_that_is_unknown_or_inactive_is_refused(
 async def test_a_model_that_is_unknown_or_inactive_is_refused(
     owner: Visitor, palaver: Palaver
 ) -> None:
-    gone = await palaver.services.registry.create(SYSTEM, "sim/gone", ModelChange(is_active=0))
+    gone = await palaver.services.registry.create(SYSTEM, "sim/gone", ModelChange(is_active=False))
     for model in (gone.name, "sim/none", "nobody/sim", "sim", "/"):
         answer = await owner.post(SESSIONS, {"ai_model_id": model})
         assert_error(answer, 400, "Unknown model")
@@ -121,8 +123,10 @@ async def test_a_model_that_is_unknown_or_inactive_is_refused(
 
 
 async def test_what_the_plan_does_not_hold_is_forbidden(owner: Visitor, palaver: Palaver) -> None:
-    bot = await palaver.services.chatbots.create(SYSTEM, ChatbotChange(name="VIP", open_to_all=0))
-    await palaver.services.registry.create(SYSTEM, "sim/vip", ModelChange(open_to_all=0))
+    bot = await palaver.services.chatbots.create(
+        SYSTEM, ChatbotChange(name="VIP", open_to_all=False)
+    )
+    await palaver.services.registry.create(SYSTEM, "sim/vip", ModelChange(open_to_all=False))
     for body in ({"chatbot_id": bot.id}, {"ai_model_id": "sim/vip"}):
         assert_error(await owner.post(SESSIONS, body), 403, "Not in your plan")
     id = await a_session(owner)

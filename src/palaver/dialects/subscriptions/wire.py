@@ -7,10 +7,10 @@ from typing import Annotated, Final, Literal, Protocol, TypeAlias, TypeVar
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from palaver.domain import chatbots, conversations, models, plans, usage, users
+from palaver.domain.checks import render_decimal
 from palaver.domain.conversations import MessageRole
 from palaver.domain.errors import Fault, InvalidInput
 from palaver.domain.limits import Window
-from palaver.domain.usage import MICRO
 from palaver.kit.clock import iso_text
 from palaver.web.bodies import INT64_MAX, Int64
 
@@ -54,18 +54,6 @@ def render_time(at: int) -> Time:
 def render_time_if(at: int | None) -> Time | None:
     """Return an instant, null where there is none."""
     return None if at is None else render_time(at)
-
-
-def render_hundredths(hundredths: int) -> Money:
-    """Return cents or per cent as a number with two places: `99.99`."""
-    whole, rest = divmod(hundredths, 100)
-    return f"{whole}.{rest:02d}"
-
-
-def render_micros(micros: int) -> Money:
-    """Return millionths with as many places as they need, two at least: `10.00`."""
-    whole, rest = divmod(micros, MICRO)
-    return f"{whole}.{f'{rest:06d}'.rstrip('0'):0<2}"
 
 
 class Numbered(Protocol):
@@ -172,10 +160,10 @@ class SubscriptionType(Struct):
             id=plan.id,
             name=plan.name,
             description=plan.description,
-            price=render_hundredths(plan.price_cents),
+            price=render_decimal(plan.price_cents, places=2),
             duration_days=plan.duration_days,
             sku=plan.sku,
-            max_openrouter_cost_usd=render_micros(plan.max_cost_micro_usd or 0),
+            max_openrouter_cost_usd=render_decimal(plan.max_cost_micro_usd or 0, places=6),
             is_active=bool(plan.is_active),
             created_at=render_time(plan.created_at),
             **limits,
@@ -265,7 +253,7 @@ class AiModel(Struct):
             model.model_type,
             bool(model.is_active),
             bool(model.is_free),
-            render_hundredths(model.multiplier_percent),
+            render_decimal(model.multiplier_percent, places=2),
         )
 
 
