@@ -19,6 +19,7 @@ MAKES_ACTORS: Final = "it makes an actor of a credential"
 STOPS: Final = "it stops what runs: the server ends, and nobody calls"
 COMPUTES: Final = "it computes with what it is given, and looks nothing up"
 EXCEPTIONS: Final[Mapping[str, str]] = {
+    "CallService.close": STOPS,
     "CompletionService.close": STOPS,
     "ModelService.close": STOPS,
     "SessionService.authenticate_cookie": MAKES_ACTORS,

@@ -246,12 +246,14 @@ class ConversationService:
 async def _shown(
     tx: Tx, conversation: Conversation, *, size: int, before: int | None, after: int | None
 ) -> Sequence[Message]:
-    id, store = conversation.id, tx.messages
-    if before is not None and (shown := await store.newest(id, limit=size, before=before)):
+    id = conversation.id
+    if before is not None and (shown := await tx.messages.newest(id, limit=size, before=before)):
         return shown
-    if after is not None and len(shown := await store.next(id, limit=size, after=after)) == size:
-        return shown
-    return await store.newest(id, limit=size)
+    if after is not None:
+        shown = await tx.messages.next(id, limit=size, after=after)
+        if len(shown) == size:
+            return shown
+    return await tx.messages.newest(id, limit=size)
 
 
 def check_text(text: str, *, field: str = "content") -> None:
