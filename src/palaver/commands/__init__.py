@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from palaver import __version__
+from palaver.commands.options import add_models, add_plans
 
 Command = Callable[[argparse.Namespace], Awaitable[int]]
 
@@ -64,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     routes = add("routes", "Print every URL, and the function that answers it")
     routes.add_argument("word", nargs="?", default="", help="only routes that hold this text")
     _add_users(add("user", "Make, promote and list accounts"))
+    add_plans(add("plan", "Make, change and list plans, and put people on them"))
+    add_models(add("model", "List, add and change models"))
     _add_usage(add("usage", "Show what plans leave to people, and count it anew"))
     return parser
 

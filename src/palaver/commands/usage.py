@@ -1,11 +1,10 @@
 """`palaver usage show|recount`."""
 
 import argparse
-import contextlib
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Final
 
+from palaver.commands.database import database
 from palaver.config import load
 from palaver.domain.accounts import login_key
 from palaver.domain.errors import NotFound
@@ -14,16 +13,14 @@ from palaver.domain.usage import MICRO
 from palaver.domain.users import SYSTEM, User
 from palaver.kit.clock import SECOND, system_clock
 from palaver.services.ledger import LedgerService, Standing
-from palaver.storage import migrate
 from palaver.storage.database import Database
-from palaver.storage.opening import open_database
 
 _ALL: Final = 1 << 62
 
 
 async def usage(arguments: argparse.Namespace) -> int:
     """Run the verb on the database of the settings, beside a server that may be running."""
-    async with _database() as db:
+    async with database(load()) as db:
         ledger = LedgerService(db)
         people = await _people(db, arguments.username)
         if arguments.verb == "show":
@@ -35,16 +32,6 @@ async def usage(arguments: argparse.Namespace) -> int:
             print(f"The sums of {person.username} differed from the ledger; they are right now.")
         print(f"Counted the usage of {len(people)} users anew, {len(wrong)} of them were wrong.")
         return 0
-
-
-@contextlib.asynccontextmanager
-async def _database() -> AsyncIterator[Database]:
-    db = await open_database(load().database)
-    try:
-        await migrate.check(db)
-        yield db
-    finally:
-        await db.close()
 
 
 async def _people(db: Database, username: str | None) -> list[User]:
