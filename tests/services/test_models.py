@@ -7,12 +7,14 @@ import msgspec
 import pytest
 
 from palaver.domain.errors import DomainError, ErrorKind, ProviderError
-from palaver.domain.models import ListedModel, ModelProfile, ModelType
+from palaver.domain.models import ListedModel, ModelChange, ModelProfile, ModelType
 from palaver.domain.users import SYSTEM, Actor
 from palaver.services import listings, models
 from palaver.services.models import ModelService, ProviderHealth
+from palaver.services.registry import RegistryService
 from palaver.storage.database import Database
 from palaver.storage.statements import Statement
+from tests.cast import a_cast
 from tests.fakes.clock import StillClock
 from tests.fakes.listing import ToldProvider
 
@@ -369,3 +371,132 @@ async def test_an_adapter_with_a_bug_spoils_nothing_else(service, caplog):
 def test_a_profile_survives_its_row():
     profile = ModelProfile(context_tokens=1, sees=True, type=ModelType.IMAGE)
     assert msgspec.json.decode(msgspec.json.encode(profile), type=ModelProfile) == profile
+
+
+async def close(db: Database, *names: str) -> None:
+    """Let these models be for the plans that hold them alone."""
+    statement = Statement("update models set open_to_all = 0 where name = :name")
+    async with db.transaction() as tx:
+        await tx._connection.many(statement, [{"name": name} for name in names])
+
+
+async def hold(db: Database, *names: str) -> None:
+    """Let the default plan hold these models."""
+    async with db.transaction() as tx:
+        every = {model.name: model.id for model in await tx.models.all()}
+        await tx.plans.link_models(1, [every[name] for name in names])
+
+
+@pytest.fixture
+async def person(db) -> Actor:
+    return (await a_cast(db)).owner
+
+
+async def test_what_is_not_open_is_for_the_plans_that_hold_it(service, db, clock, person):
+    registry = service(ToldProvider("a", "m", "n"))
+    await registry.list_providers(person)
+    await close(db, "a/m")
+    clock.move(seconds=2)
+
+    async def offered(actor: Actor) -> list[list[str]]:
+        (listed,) = await registry.list_providers(actor)
+        lists = (
+            listed.models,
+            await registry.list_models(actor, "a"),
+            await registry.list_visible(actor),
+        )
+        return [[model.name for model in each] for each in lists]
+
+    assert await offered(person) == [["a/n"]] * 3
+    assert await offered(SYSTEM) == [["a/m", "a/n"]] * 3
+    for choice in ({"model": "a/m"}, {"conversation_model": "a/m"}):
+        with pytest.raises(DomainError) as error:
+            await registry.choose(person, **choice)
+        assert error.value.kind is ErrorKind.NOT_IN_PLAN
+    assert (await registry.choose(person)).model.name == "a/n"
+    assert (await registry.stored(SYSTEM, "a/m")).model.name == "a/m"
+    await hold(db, "a/m")
+    assert await offered(person) == [["a/m", "a/n"]] * 3
+    assert (await registry.choose(person, model="a/m")).model.name == "a/m"
+
+
+async def test_a_default_that_the_plan_does_not_hold_is_passed_over(service, db, clock, person):
+    registry = service(ToldProvider("a", "m", "n"), default_model="a/m")
+    await registry.list_providers(person)
+    await close(db, "a/m")
+    clock.move(seconds=2)
+    assert (await registry.choose(person)).model.name == "a/n"
+    await close(db, "a/n")
+    clock.move(seconds=2)
+    with pytest.raises(DomainError) as error:
+        await registry.choose(person)
+    assert error.value.kind is ErrorKind.NOT_IN_PLAN
+
+
+async def test_an_open_model_costs_no_look_at_the_plan(service, db, clock, person):
+    registry = service(ToldProvider("a", "m", "n"))
+    await registry.list_providers(person)
+    await close(db, "a/n")
+    clock.move(seconds=2)
+    await registry.registry.rows()
+    registry.db = None  # what is asked of it now fails
+    assert (await registry.choose(person, model="a/m")).model.name == "a/m"
+
+
+async def test_conversations_show_a_model_whatever_has_become_of_it(service, db, clock, person):
+    registry = service(ToldProvider("a", "m", "n"), default_model="a/n")
+    await registry.list_providers(person)
+    await deactivate(db, "a/m")
+    clock.move(seconds=2)
+    described = await registry.describe(person, ["a/m", None, "gone/x"])
+    assert {name: model.name for name, model in described.items()} == {
+        "a/m": "a/m",
+        None: "a/n",
+        "gone/x": "gone/x",
+    }
+    assert (described["a/m"].is_active, described["gone/x"].id) == (0, 0)
+    nobody = service(ToldProvider("b", error=DOWN))
+    assert (await nobody.describe(person, [None]))[None].name == "demo/demo"
+
+
+async def test_an_administrators_word_on_the_type_counts(service, db, clock, person):
+    registry = service(ToldProvider("a", "m", "n"))
+    await registry.list_providers(person)
+    async with db.transaction() as tx:
+        (first, _) = await tx.models.all()
+        await tx.models.save(msgspec.structs.replace(first, type=ModelType.IMAGE))
+    clock.move(seconds=2)
+    assert (await registry.choose(person)).model.name == "a/n"
+
+
+async def test_what_nobody_answers_for_is_still_visible(service, clock, person):
+    provider = ToldProvider("a", "m")
+    await service(provider).list_providers(person)
+    elsewhere = service(ToldProvider("a", error=DOWN))
+    assert [model.name for model in await elsewhere.list_visible(person)] == ["a/m"]
+
+
+async def test_what_an_administrator_changes_counts_at_once(service, db, clock):
+    registry = service(ToldProvider("a", "m", "n"))
+    await registry.list_providers(OWNER)
+    keeper = RegistryService(db, registry.registry, provider_ids=["a"], clock=clock)
+    (first, _) = (await keeper.list(SYSTEM)).items
+    await keeper.update(SYSTEM, first.id, ModelChange(is_active=False, name="Mine"))
+    assert await names(registry, "a") == ["a/n"]
+    added = await keeper.create(SYSTEM, "a/extra", ModelChange(token_cost_multiplier="1.5"))
+    assert added.multiplier_percent == 150
+    assert await names(registry, "a") == ["a/n", "a/extra"]
+    await keeper.delete(SYSTEM, added.id)
+    assert await names(registry, "a") == ["a/n"]
+
+
+async def test_a_model_that_was_added_and_is_then_listed_keeps_what_was_said(service, db, clock):
+    provider = ToldProvider("a", "m")
+    registry = service(provider)
+    keeper = RegistryService(db, registry.registry, provider_ids=["a"], clock=clock)
+    change = ModelChange(name="Ours", is_free=True, price_per_million_prompt_usd="2")
+    added = await keeper.create(SYSTEM, "a/m", change)
+    await registry.list_providers(OWNER)
+    kept = await keeper.get(SYSTEM, "a/m")
+    assert kept == msgspec.structs.replace(added, profile=kept.profile, listed_at=kept.listed_at)
+    assert kept.listed_at is not None
