@@ -18,6 +18,10 @@ ROWS = [
 ]
 
 
+# What other issues build; until then it is absent, and in no document of ours.
+LATER = ("/api/v1/auth/sso/", "/api/v1/memories", "/api/v1/documents")
+
+
 def shape(path: str) -> str:
     """Return a path without the names of its parameters."""
     return re.sub(r"\{[^}]*\}", "{}", path)
@@ -32,7 +36,9 @@ def test_every_documented_route_stands_in_the_table(dialect):
     table = {(row.method, shape(row.path)) for row in dialect.endpoints}
     documented = contracts.routes(dialect.name)
     assert documented
-    assert documented - table == set()
+    missing = documented - table
+    assert {route for route in missing if not route[1].startswith(LATER)} == set()
+    assert not {path for _, path in table if path.startswith(LATER)}
 
 
 @pytest.mark.parametrize(("dialect", "row"), ROWS)

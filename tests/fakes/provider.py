@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass, field
 
-from palaver.domain.errors import ProviderError
 from palaver.domain.events import Finished, FinishReason, TextDelta, UsageReported
 from palaver.domain.models import ListedModel, ModelProfile
 from palaver.domain.providers import Capabilities, CompletionEvent, CompletionRequest
@@ -40,7 +39,7 @@ class ScriptedProvider:
                 if step is HOLD:
                     self.held.set()
                     await self.go.wait()
-                elif isinstance(step, ProviderError):
+                elif isinstance(step, Exception):
                     raise step
                 else:
                     yield step  # type: ignore[misc]

@@ -72,6 +72,7 @@ _RENAME: Final[Statement[None]] = Statement(
 )
 _MOVE_LEAF: Final[Statement[None]] = Statement(
     """update conversations set active_message_id = :leaf_id, updated_at = :at,
+        asked_model = case when model is null then :asked_model else asked_model end,
         model = coalesce(model, :model)
     where id = :id"""
 )
@@ -206,9 +207,19 @@ class ConversationStore:
         """Set the title, or take it away."""
         await self._connection.run(_RENAME, id=id, title=title, title_key=title_key, at=at)
 
-    async def move_leaf(self, id: int, *, leaf_id: int, model: str | None, at: int) -> None:
+    async def move_leaf(
+        self,
+        id: int,
+        *,
+        leaf_id: int,
+        model: str | None,
+        asked_model: str | None = None,
+        at: int,
+    ) -> None:
         """Make a message the leaf of the active branch; the first model named stays."""
-        await self._connection.run(_MOVE_LEAF, id=id, leaf_id=leaf_id, model=model, at=at)
+        await self._connection.run(
+            _MOVE_LEAF, id=id, leaf_id=leaf_id, model=model, asked_model=asked_model, at=at
+        )
 
     async def instruct(self, id: int, *, system_prompt: str) -> None:
         """Set what the model is told before everything else."""

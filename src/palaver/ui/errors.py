@@ -30,10 +30,6 @@ def render_error(error: DomainError, call: Call) -> Response:
     status = _STATUSES.get(error.kind, 500)
     message = error.message if status < 500 else "An unexpected error occurred."
     path: str = call.request.scope["path"]
-    if path.startswith("/api/v1/"):
-        # Three contracts share this prefix: each finds its own field.
-        shape = {"detail": message, "error": error.kind.name.lower(), "message": message}
-        return json_answer(shape, status)
     if path.startswith("/api/"):
         return json_answer({"error": HTTPStatus(status).phrase, "detail": message}, status)
     if wants_json(call):

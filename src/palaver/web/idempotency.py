@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -27,7 +28,8 @@ async def once(
 ) -> Response:
     """Run a request at most once per user, route and key; `run` renders its own refusals.
 
-    A stream is not kept: its generation is, and a repeat follows that one (`call.resumes`).
+    Of a stream its generation is kept, and a repeat follows that one (`call.resumes`); where there
+    is none, what was sent is, once it has come to a good end.
     Raises `InvalidInput` for the key, `DomainError` (`CONFLICT` while the first is under way,
     `IDEMPOTENCY_MISMATCH` for another request).
     """
@@ -58,7 +60,10 @@ async def once(
 async def _keep(call: Call, fresh: Fresh, response: Response) -> None:
     keys = call.services.idempotency
     if isinstance(response, EventStream):
-        await keys.attach(call.actor, fresh, generation_uuid=response.generation_uuid)
+        if response.generation_uuid is None:
+            response.keep = partial(_keep_sent, call, fresh, response)
+        else:
+            await keys.attach(call.actor, fresh, generation_uuid=response.generation_uuid)
     elif response.status_code == _TOO_MANY_REQUESTS:
         # It says "later", and nothing was done: the same key has to get through then.
         await keys.free(call.actor, fresh)
@@ -67,11 +72,24 @@ async def _keep(call: Call, fresh: Fresh, response: Response) -> None:
             call.actor,
             fresh,
             status=response.status_code,
-            headers=[
-                (name, response.headers[name]) for name in _KEPT_HEADERS if name in response.headers
-            ],
+            headers=_kept_headers(response),
             body=bytes(response.body).decode(),
         )
+
+
+async def _keep_sent(call: Call, fresh: Fresh, response: Response, sent: bytes | None) -> None:
+    keys = call.services.idempotency
+    if sent is None:
+        await keys.leave(call.actor, fresh)
+        return
+    headers = _kept_headers(response)
+    await keys.finish(
+        call.actor, fresh, status=response.status_code, headers=headers, body=sent.decode()
+    )
+
+
+def _kept_headers(response: Response) -> list[tuple[str, str]]:
+    return [(name, response.headers[name]) for name in _KEPT_HEADERS if name in response.headers]
 
 
 def _again(stored: Stored) -> Response:

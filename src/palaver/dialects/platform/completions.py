@@ -1,0 +1,58 @@
+"""The chapter "Chat Completions"."""
+
+from palaver.dialects.platform import wire
+from palaver.dialects.platform.stream import Asked, CompletionFrames, completion_of
+from palaver.services.completions import Completion
+from palaver.web.call import Call
+from palaver.web.streams import EventStream, read_all
+
+
+async def send(call: Call, body: wire.CompletionRequest) -> wire.Completion | EventStream:
+    """Ask for an answer, and wait for it or stream it. Contract: "Send Message".
+
+    With `chat_id` the last message and the answer are stored. A request that holds only the new
+    message is answered from the history of the chat; one that holds more is answered from what it
+    holds. Without `chat_id` nothing is stored but the usage, and a client that leaves stops the
+    answer. With `stream` the answer comes as server-sent events: `{"type": "content", "text"}` …,
+    then `{"type": "done", "message"}`, or `{"type": "error", "error", "message"}`.
+    """
+    asked = await _ask(call, body.checked())
+    if body.stream:
+        frames = CompletionFrames(asked)
+        return EventStream(asked.stream, frames, generation_uuid=asked.generation_uuid)
+    return completion_of(asked, await read_all(asked.stream, call.request.receive))
+
+
+async def _ask(call: Call, body: wire.CompletionRequest) -> Asked:
+    if call.resumes is not None:
+        return await _of_run(call, call.resumes)
+    choice = await call.services.aliases.choose(call.actor, body.model, options=body.options)
+    if body.key is None:
+        return _of_nobody(await call.services.completions.open(call.actor, body.turns, choice))
+    _, _, generation = await call.services.generations.send(
+        call.actor, body.key, [("user", body.question)], choice, context=body.context
+    )
+    return await _of_run(call, generation.uuid)
+
+
+async def _of_run(call: Call, generation_uuid: str) -> Asked:
+    generations = call.services.generations
+    _, answer = await generations.answer_of(call.actor, generation_uuid)
+    return Asked(
+        id=f"cmpl-{generation_uuid}",
+        message_id=answer.uuid,
+        model=wire.model_of_answer(answer.model, answer.asked_model),
+        stream=await generations.follow(call.actor, generation_uuid),
+        generation_uuid=generation_uuid,
+    )
+
+
+def _of_nobody(completion: Completion) -> Asked:
+    id = f"cmpl-{completion.uuid}"
+    return Asked(
+        id=id,
+        message_id=id,
+        model=wire.model_of_answer(completion.model, completion.asked_model),
+        stream=completion.stream,
+        generation_uuid=None,
+    )
