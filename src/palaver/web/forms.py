@@ -17,7 +17,7 @@ from palaver.domain.passwords import (
 from palaver.kit.ids import new_secret
 from palaver.web.answers import set_form_cookies
 from palaver.web.authentication import CSRF_FIELD, CSRF_HEADERS, is_foreign
-from palaver.web.call import FORM_COOKIE, Call
+from palaver.web.call import FORM_COOKIE, SESSION_COOKIE, Call
 from palaver.web.html import Html, fill, joined
 
 FORM_MAX_BYTES: Final = 64 * 1024
@@ -120,8 +120,12 @@ def by_field(faults: tuple[FieldFault, ...]) -> dict[str, str]:
 
 
 def first_token(call: Call) -> str:
-    """Return the CSRF token of a form before sign-in, and give the browser the cookie for it."""
-    seed = call.request.cookies.get(FORM_COOKIE) or new_secret()
+    """Return the CSRF token of a form before sign-in; gives a new browser the cookie for it."""
+    cookies = call.request.cookies
+    if session := cookies.get(SESSION_COOKIE):
+        # Whether it is live or not: scripts of other pages may hold its token already.
+        return call.services.sessions.csrf_token(session)
+    seed = cookies.get(FORM_COOKIE) or new_secret()
     token = call.services.sessions.csrf_token(seed)
     set_form_cookies(call, seed=seed, csrf_token=token)
     return token
@@ -134,10 +138,11 @@ def is_first_token(call: Call, given: str) -> bool:
     """
     if is_foreign(call):
         raise DomainError("This form was sent by another site.", kind=ErrorKind.CSRF_INVALID)
-    seed = call.request.cookies.get(FORM_COOKIE)
     headers = [value for name in CSRF_HEADERS if (value := call.header(name)) is not None]
     token = headers[0] if headers else given
-    return bool(seed) and call.services.sessions.is_csrf_token(seed or "", token)
+    cookies = [call.request.cookies.get(name) for name in (SESSION_COOKIE, FORM_COOKIE)]
+    is_token_of = call.services.sessions.is_csrf_token
+    return any(is_token_of(cookie, token) for cookie in cookies if cookie)
 
 
 def session_token(call: Call) -> Html:

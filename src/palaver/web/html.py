@@ -38,7 +38,7 @@ _PAGE: Final = """\
 </html>
 """
 
-_BAR: Final = '<div class="bar">\n{mark}\n{more}</div>\n'
+_BAR: Final = '<header class="bar">\n{mark}\n{more}</header>\n'
 
 _MARK: Final = (
     '<a class="mark" href="/"><img src="{icon}" alt="" width="24" height="24">Palaver</a>'

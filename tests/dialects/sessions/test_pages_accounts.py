@@ -275,6 +275,23 @@ async def test_the_cookie_of_forms_is_for_this_site_alone(visitor: Visitor) -> N
     assert visitor.cookie(FORM_COOKIE) == seed
 
 
+async def test_a_form_that_was_opened_before_signing_in_elsewhere_still_counts(
+    palaver: Palaver, visitor: Visitor
+) -> None:
+    await palaver.person("ada")
+    form = (await opened(visitor, LOGIN)).form()
+    assert (await signed_in(visitor, username="ada")).status == 303
+    assert (await submitted(visitor, form, username="ada", password=PASSWORD)).status == 303
+
+
+async def test_a_refused_form_leaves_a_live_sessions_token_alone(owner: Visitor) -> None:
+    token = owner.cookie(CSRF_COOKIE) or ""
+    body = {"username": "owner", "password": "wrong", "csrf_token": token}
+    assert (await owner.post(LOGIN, body, csrf=False)).status == 400
+    assert owner.cookie(CSRF_COOKIE) == token
+    assert (await owner.post("/conversations", {})).status == 200
+
+
 async def test_who_is_signed_in_needs_no_form(owner: Visitor) -> None:
     for path in FORMS:
         answer = await owner.get(f"{path}?next=/docs")

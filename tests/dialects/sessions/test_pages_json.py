@@ -255,3 +255,11 @@ async def test_a_key_makes_creating_safe_to_repeat(owner: Visitor) -> None:
     first = await owner.post(CREATE, headers=key)
     assert (await owner.post(CREATE, headers=key)).json == first.json
     assert len(await titles_of(owner)) == 1
+
+
+async def test_a_key_of_another_renaming_is_told_in_its_shape(owner: Visitor) -> None:
+    id = await created(owner)
+    key = {"Idempotency-Key": "once"}
+    assert (await owner.post(rename_of(id), {"title": "A"}, headers=key)).json == DONE
+    answer = await owner.post(rename_of(id), {"title": "B"}, headers=key)
+    assert (answer.status, answer.json["success"]) == (400, False)

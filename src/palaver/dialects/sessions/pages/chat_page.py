@@ -74,7 +74,7 @@ def title_of(conversation: Conversation) -> str:
 
 _MAIN: Final = """\
 <a class="skip" href="#text">To the message box</a>
-<div class="side" id="conversations">
+<aside class="side" id="conversations" aria-label="Palaver">
 <div class="side-head">{mark}<a class="quiet close" href="#talk">Close</a></div>
 <a class="button plain" href="{new_chat}"{is_new}>New chat</a>
 <nav aria-label="Conversations">
@@ -84,7 +84,7 @@ _MAIN: Final = """\
 {token}<span class="name" dir="auto">{name}</span>
 <button class="quiet" type="submit">Sign out</button>
 </form>
-</div>
+</aside>
 <main class="talk" id="talk">
 <header class="talk-head">
 <a class="quiet menu" href="#conversations">Conversations</a>

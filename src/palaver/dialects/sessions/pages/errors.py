@@ -16,6 +16,11 @@ from palaver.web.html import problem_page
 
 _IS_API: Final = re.compile(r"/(api/|load_session/|chat/session/.)")
 _IS_RENAME: Final = re.compile(r"/chat/session/[^/]+/rename/?")
+_ABOUT_RENAMING: Final = {
+    ErrorKind.NOT_FOUND,
+    ErrorKind.INVALID_INPUT,
+    ErrorKind.IDEMPOTENCY_MISMATCH,
+}
 _NOBODY: Final = {
     ErrorKind.UNAUTHENTICATED,
     ErrorKind.SESSION_EXPIRED,
@@ -59,7 +64,7 @@ def _refused_rename(error: DomainError) -> Response:
         return json_answer(wire.Refused(False, "Not found."), 404)
     reason = error.message
     if isinstance(error, InvalidInput):
-        reason = " ".join(map(_about_title, error.faults))
+        reason = " ".join(_about_title(fault) for fault in error.faults)
     return json_answer(wire.Refused(False, reason), 400)
 
 
