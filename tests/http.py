@@ -21,6 +21,7 @@ from palaver.kit.clock import SECOND, Clock, system_clock
 from palaver.main import House, opened
 from palaver.services.identity import Identity
 from palaver.web.call import CSRF_COOKIE, DEVICE_COOKIE, SESSION_COOKIE
+from palaver.web.server import Connection
 from tests.cast import PASSWORD, SECRET_KEY, a_registration, identity_over
 
 HERE = Client(address="127.0.0.1", user_agent="tests")
@@ -250,7 +251,7 @@ async def served(app: ASGIApp) -> AsyncIterator[str]:
         log_config=None,
         access_log=False,
         loop="none",
-        http="httptools",
+        http=Connection,
         ws="none",
         timeout_graceful_shutdown=1,
     )

@@ -1,9 +1,10 @@
 import asyncio
 import random
+from collections.abc import Sequence
 
 import pytest
 
-from palaver.domain.events import EventKind
+from palaver.domain.events import EventKind, Segment
 from palaver.streaming.followers import Follower
 from palaver.streaming.runs import Runs
 from palaver.streaming.segments import BeyondTheEnd
@@ -85,6 +86,67 @@ async def test_a_stream_without_silence_tells_none(runs: Runs, log: MemoryLog) -
     assert follower._timer is None
 
 
+async def test_who_is_passed_what_comes_waits_for_the_end_alone(runs: Runs, log: MemoryLog) -> None:
+    run = start(runs, log)
+    follower = await runs.follow(1)
+    taken: list[Segment] = []
+
+    def take(segments: Sequence[Segment]) -> bool:
+        taken.extend(segments)
+        return True
+
+    follower.pass_to(take)
+    reading = asyncio.ensure_future(follower.next())
+    for number in range(100):
+        say(run, f"{number} ")
+        await until(lambda: follower.at == len(run.text))
+    assert not reading.done()
+    assert text(taken) == "".join(f"{number} " for number in range(100))
+    await finish(run, log)
+    assert [segment.kind for segment in await reading or []] == [EventKind.FINISHED]
+
+
+async def test_who_cannot_take_more_is_woken_and_asks_for_the_rest(
+    runs: Runs, log: MemoryLog
+) -> None:
+    run = start(runs, log)
+    follower = await runs.follow(1)
+    seen = ""
+
+    def take(segments: Sequence[Segment]) -> bool:
+        nonlocal seen
+        seen += text(segments)
+        return False
+
+    follower.pass_to(take)
+    for number in range(50):
+        reading = asyncio.ensure_future(follower.next())
+        await asyncio.sleep(0)
+        say(run, f"{number} ")
+        assert await reading is None
+        say(run, ", ")
+        await until(lambda: run.channel.until == len(run.text))
+        seen += text(await follower.next() or [])
+    assert seen == "".join(f"{number} , " for number in range(50))
+
+
+async def test_who_fails_to_take_hurts_nobody_and_is_given_it_again(
+    runs: Runs, log: MemoryLog
+) -> None:
+    run = start(runs, log)
+    follower = await runs.follow(1)
+
+    def take(segments: Sequence[Segment]) -> bool:
+        raise ValueError(segments)
+
+    follower.pass_to(take)
+    reading = asyncio.ensure_future(follower.next())
+    other = asyncio.ensure_future((await runs.follow(1)).next())
+    await asyncio.sleep(0)
+    say(run, "x")
+    assert text(await reading or []) == text(await other or []) == "x"
+
+
 async def test_a_reader_that_leaves_ends_its_own_wait(runs: Runs, log: MemoryLog) -> None:
     start(runs, log)
     follower = await runs.follow(1)
@@ -119,7 +181,7 @@ async def test_readers_cancelled_at_any_moment_leave_nothing_behind(
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert not run.channel._waiters
+    assert not run.channel.waiting
     assert not run.channel.followers
 
 

@@ -1,6 +1,7 @@
 """The port between whoever keeps the output of runs and whoever sends it to a reader."""
 
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from palaver.domain.events import Segment
 
@@ -22,3 +23,19 @@ class Stream(Protocol):
 
     def close(self) -> None:
         """Leave. Harmless when repeated."""
+
+
+Take: TypeAlias = Callable[[Sequence[Segment]], bool]
+"""Takes pieces; False where the task that waits for more has to be woken, which gets None."""
+
+
+@runtime_checkable
+class PassingStream(Stream, Protocol):
+    """A stream that can hand on what comes within the call that publishes it."""
+
+    def pass_to(self, take: Take) -> None:
+        """Give `take` what comes while a `next` waits, which then waits on.
+
+        It is woken as ever for the end and after a silence, which `take` does not break. What
+        `take` fails at is given again, by `next`.
+        """

@@ -1,6 +1,5 @@
 """A channel: what one run has shown so far on this worker, and who waits for more."""
 
-import asyncio
 import weakref
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -30,7 +29,6 @@ class Channel:
         "_memo",
         "_newest",
         "_older",
-        "_waiters",
         "base",
         "followers",
         "generation_id",
@@ -38,6 +36,7 @@ class Channel:
         "is_final",
         "keeps_all",
         "until",
+        "waiting",
     )
 
     def __init__(self, generation_id: int, *, base: int, keeps_all: bool) -> None:
@@ -48,9 +47,9 @@ class Channel:
         self.is_final = False  # its last segment is the run's final event
         self.is_cut = False  # nothing more will come here, though the run may not have ended
         self.followers: weakref.WeakSet[Follower] = weakref.WeakSet()
+        self.waiting: set[Follower] = set()  # those whom the next change wakes
         self._older: list[Segment] = []
         self._newest: list[Segment] = []
-        self._waiters: set[asyncio.Future[bool]] = set()
         self._memo: tuple[int, list[Segment]] | None = None
 
     @property
@@ -123,18 +122,6 @@ class Channel:
         self.is_cut = True
         self._wake()
 
-    def waiter(self) -> asyncio.Future[bool]:
-        """Return a future that is set at the next change."""
-        waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiters.add(waiter)
-        return waiter
-
-    def forget(self, waiter: asyncio.Future[bool]) -> None:
-        """Drop a future that nobody waits for any more."""
-        self._waiters.discard(waiter)
-
     def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, set()
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(True)
+        for follower in tuple(self.waiting):
+            follower.wake()

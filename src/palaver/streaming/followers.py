@@ -7,6 +7,7 @@ from typing import Final
 
 from palaver.domain.events import Segment
 from palaver.domain.log import GenerationLog
+from palaver.domain.streams import Take
 from palaver.streaming.channel import Channel
 from palaver.streaming.segments import BeyondTheEnd, clip, end_of, merge, stitch
 
@@ -19,7 +20,7 @@ ROWS_MAX: Final = 256
 class Follower:
     """Reads a run that is under way, from any place on. One task at a time may call `next`."""
 
-    __slots__ = ("__weakref__", "_channel", "_log", "_since", "_timer", "_waiter", "at")
+    __slots__ = ("__weakref__", "_channel", "_log", "_since", "_take", "_timer", "_waiter", "at")
 
     def __init__(self, channel: Channel, log: GenerationLog, *, after: int) -> None:
         self.at = after
@@ -28,12 +29,13 @@ class Follower:
         self._waiter: asyncio.Future[bool] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._since = 0.0
+        self._take: Take | None = None
         channel.followers.add(self)
 
     async def next(
         self, *, silence_seconds: float | None = None, silent_since: float | None = None
     ) -> list[Segment] | None:
-        """Return what lies beyond `at`; see `Stream`."""
+        """Return what lies beyond `at`; see `Stream`, and None where `take` has said so."""
         while (channel := self._channel) is not None:
             if self.at < channel.base:
                 segments = await self._read(channel)
@@ -64,9 +66,11 @@ class Follower:
         self, channel: Channel, silence_seconds: float | None, silent_since: float | None
     ) -> bool:
         """Wait for a change; False after so much silence."""
-        self._waiter = waiter = channel.waiter()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[bool] = loop.create_future()
+        self._waiter = waiter
+        channel.waiting.add(self)
         if silence_seconds is not None:
-            loop = asyncio.get_running_loop()
             self._since = loop.time() if silent_since is None else silent_since
             # One timer outlives many waits: a stream of tokens never touches it.
             if self._timer is None:
@@ -75,8 +79,33 @@ class Follower:
         try:
             return await waiter
         finally:
-            channel.forget(waiter)
+            channel.waiting.discard(self)
             self._waiter = None
+
+    def pass_to(self, take: Take) -> None:
+        """Give `take` what comes while a `next` waits; see `PassingStream`."""
+        self._take = take
+
+    def wake(self) -> None:
+        """Look at what has come: the channel calls it for those who wait."""
+        waiter = self._waiter
+        if waiter is not None and not waiter.done() and not self._passed_on(waiter):
+            waiter.set_result(True)
+
+    def _passed_on(self, waiter: asyncio.Future[bool]) -> bool:
+        """Give what has come to `take`; False where the task that waits has to see to it."""
+        take, channel = self._take, self._channel
+        if take is None or channel is None or channel.is_over or self.at < channel.base:
+            return False
+        try:
+            while self.at < channel.until and not waiter.done():
+                segments = channel.since(self.at)
+                if not take(segments):
+                    waiter.set_result(False)
+                self.at = segments[-1].until
+        except Exception:  # noqa: BLE001  # not the publisher's: the task meets it again, and tells
+            return False
+        return True
 
     def _look(self, silence_seconds: float) -> None:
         self._timer = None

@@ -5,11 +5,12 @@ import contextlib
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Final
+from functools import partial
+from typing import Final, TypeAlias
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_MAX_BYTES: Final = 64 * 1024
 """Most of a request before its body; a little more passes, as much as comes at once."""
@@ -19,6 +20,13 @@ HEAD_SECONDS: Final = 30.0
 
 STREAMS_END_SECONDS: Final = 5
 """How long answers that are being written may take to end once the server stops."""
+
+
+WRITE_NOW: Final = "palaver.write_now"
+"""An extension of ASGI: how to write a piece of the body without a turn of the event loop."""
+
+WriteNow: TypeAlias = Callable[[bytes], bool]
+"""Writes a piece; False, and nothing was written, where `send` would have to wait."""
 
 
 class _Server(uvicorn.Server):
@@ -64,6 +72,8 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._stop_timer()
         super().on_headers_complete()
+        # To uvicorn's types, an extension is a dictionary.
+        self.scope["extensions"] = {WRITE_NOW: partial(_write_now, self.cycle)}  # type: ignore[dict-item]
 
     def on_message_complete(self) -> None:
         """Go on with what comes behind the body."""
@@ -82,6 +92,15 @@ class Connection(HttpToolsProtocol):
             head = b"HTTP/1.1 %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             self.transport.write(head % status)
         self.transport.close()
+
+
+def _write_now(cycle: RequestResponseCycle, piece: bytes) -> bool:
+    """Do what `send` does with a piece of a body whose length is not known."""
+    if cycle.flow.write_paused or not cycle.chunked_encoding or cycle.response_complete:
+        return False
+    if not cycle.disconnected:
+        cycle.transport.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+    return True
 
 
 async def serve(

@@ -1,14 +1,17 @@
 """Server-sent events: a reader of a run, written to a client that may leave at any moment."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final, Protocol, TypeAlias
 
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from palaver.domain.events import Segment
-from palaver.domain.streams import Stream
+from palaver.domain.events import FINAL, EventKind, Segment
+from palaver.domain.streams import PassingStream, Stream
+from palaver.web.server import WRITE_NOW, WriteNow
 
 HEARTBEAT_SECONDS: Final = 15.0
 """After so much silence a contract's heartbeat is sent: proxies close what says nothing."""
@@ -27,58 +30,109 @@ class Frames(Protocol):
         """Return what is sent after a silence."""
 
 
+Keep: TypeAlias = Callable[[bytes | None], Awaitable[None]]
+"""Given all that a stream has sent, None where that is no finished answer."""
+
+
 class EventStream(Response):
-    """The answer of an endpoint that streams: all refusals lie before it, none can follow."""
+    """The answer of an endpoint that streams: all refusals lie before it, none can follow.
+
+    `generation_uuid` is None where no generation outlives it; then somebody may `keep` its bytes.
+    """
 
     media_type = "text/event-stream"
 
-    def __init__(self, stream: Stream, frames: Frames, *, generation_uuid: str) -> None:
+    def __init__(self, stream: Stream, frames: Frames, *, generation_uuid: str | None) -> None:
         super().__init__(
             status_code=200, headers={"cache-control": "no-store", "x-accel-buffering": "no"}
         )
         del self.headers["content-length"]
         self.generation_uuid = generation_uuid
+        self.keep: Keep | None = None
         self._stream = stream
         self._frames = frames
+        self._sent: list[bytes] = []
+        self._last: EventKind | None = None
+        self._silent_since = 0.0
+        self._late = b""  # what the client was too slow for
 
-    async def __call__(
-        self,
-        scope: Scope,  # noqa: ARG002  # ASGI's face
-        receive: Receive,
-        send: Send,
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Write until the run has ended or the client has left; the run goes on without it."""
         start = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **start})
+        write_now = scope.get("extensions", {}).get(WRITE_NOW)
+        if write_now is not None and isinstance(self._stream, PassingStream):
+            self._stream.pass_to(partial(self._take, write_now))
         try:
             async with asyncio.TaskGroup() as group:
-                watch = group.create_task(self._leave_with(receive))
+                watch = group.create_task(_leave_with(self._stream, receive))
                 await self._write(send)
                 watch.cancel()
         finally:
             self._stream.close()
+            if self.keep is not None:
+                is_whole = self._last is EventKind.FINISHED
+                await self.keep(b"".join(self._sent) if is_whole else None)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _write(self, send: Send) -> None:
         now = asyncio.get_running_loop().time
-        silent_since = now()
         chunk = self._frames.opening()
+        self._silent_since = now()
         while True:
             if chunk:
+                self._note(chunk)
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                silent_since = now()  # events that this contract does not show leave it as it is
+                self._silent_since = now()  # the client may have been slow
             segments = await self._stream.next(
-                silence_seconds=HEARTBEAT_SECONDS, silent_since=silent_since
+                silence_seconds=HEARTBEAT_SECONDS, silent_since=self._silent_since
             )
-            if segments is None:
-                chunk = self._frames.heartbeat()
-            elif segments:
+            if segments:
                 chunk = self._frames.encode(segments)
-            else:
+                self._last = segments[-1].kind
+            elif segments is not None:
                 return
+            elif self._late:
+                chunk, self._late = self._late, b""
+            else:  # a silence, unless something was written without this task
+                is_silent = self._silent_since + HEARTBEAT_SECONDS <= now()
+                chunk = self._frames.heartbeat() if is_silent else b""
 
-    async def _leave_with(self, receive: Receive) -> None:
-        """Close the reader when the client goes; it may say anything else meanwhile."""
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        self._stream.close()
+    def _take(self, write_now: WriteNow, segments: Sequence[Segment]) -> bool:
+        """Write without waking the task, which would double the cost; see `PassingStream`."""
+        chunk = self._frames.encode(segments)
+        self._last = segments[-1].kind
+        if chunk and not write_now(chunk):
+            self._late = chunk
+            return False
+        if chunk:
+            self._note(chunk)
+        return True
+
+    def _note(self, chunk: bytes) -> None:
+        self._silent_since = asyncio.get_running_loop().time()
+        if self.keep is not None:
+            self._sent.append(chunk)
+
+
+async def read_all(stream: Stream, receive: Receive) -> list[Segment]:
+    """Read a stream to its end for a client that waits. Raises `ClientDisconnect` if it leaves."""
+    segments: list[Segment] = []
+    try:
+        async with asyncio.TaskGroup() as group:
+            watch = group.create_task(_leave_with(stream, receive))
+            while more := await stream.next():
+                segments += more
+            watch.cancel()
+    finally:
+        stream.close()
+    if not segments or segments[-1].kind not in FINAL:
+        raise ClientDisconnect
+    return segments
+
+
+async def _leave_with(stream: Stream, receive: Receive) -> None:
+    """Close the reader when the client goes; it may say anything else meanwhile."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    stream.close()
