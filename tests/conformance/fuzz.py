@@ -121,6 +121,10 @@ async def _furnish(session: aiohttp.ClientSession) -> tuple[str, dict[str, list[
         "name": ["general.png"],
         "generation_id": sorted(set(generations)),
         "user_id": [user["user"]["id"]],
+        "user": [str(user["user"]["id"])],
+        "plan_id": [1],
+        "chatbot_id": [1],
+        "model_id": [1],
         "invite": [invite["invite_code"]],
         "provider_id": ["lmstudio", "demo"],
     }

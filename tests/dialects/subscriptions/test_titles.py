@@ -20,7 +20,7 @@ from tests.dialects.subscriptions.helpers import (
     put,
     the_session,
 )
-from tests.fakes.scripts import Script, error
+from tests.fakes.scripts import Failure, Script, error
 from tests.fakes.upstream import Upstream
 from tests.http import MovableClock, Palaver, Visitor, settled
 
@@ -188,7 +188,7 @@ async def test_a_model_that_is_overloaded_is_asked_again_but_not_for_ever(
     await put(owner, id, {"auto_generate_title": False})
     await asked(owner, id, "one")
     await put(owner, id, {"auto_generate_title": True})
-    upstream.default = error(429, "Later.", headers={"Retry-After": "0"})
+    upstream.default = Script(failure=Failure.HANG_UP)
     handle = title_conversation(palaver.services.titles)
     job = Job(1, TITLE_JOB, {"conversation_id": id}, run_at=0, attempt=1)
     for attempt in range(1, MAX_ATTEMPTS + 1):
