@@ -9,7 +9,7 @@ import msgspec
 from palaver.domain.errors import DomainError, InvalidInput
 from palaver.domain.events import Segment
 from palaver.domain.generations import Generation, OutlineItem
-from palaver.domain.streams import Stream
+from palaver.domain.streams import PassingStream, Stream, Take
 from palaver.domain.users import Actor
 from palaver.services.conversations import get_conversation
 from palaver.services.generations import GenerationService
@@ -40,6 +40,7 @@ class LiveStream:
         self._actor = actor
         self._bell = Bell()
         self._stream: Stream | None = None
+        self._take: Take | None = None
         self._is_closed = False
 
     async def next(
@@ -69,13 +70,21 @@ class LiveStream:
         since = now if silent_since is None else silent_since
         return await self._bell.wait(max(0.0, since + silence_seconds - now))
 
+    def pass_to(self, take: Take) -> None:
+        """Give `take` what comes while a `next` waits; see `PassingStream`."""
+        self._take = take
+        if isinstance(self._stream, PassingStream):
+            self._stream.pass_to(take)
+
     def read(self, running: Running, stream: Stream) -> None:
         """Wait no more: this is the run."""
         self._service.waiting.discard(self)
         if self._is_closed:
             stream.close()
-        else:
-            self.at, self.running, self._stream = stream.at, running, stream
+            return
+        self.at, self.running, self._stream = stream.at, running, stream
+        if self._take is not None:
+            self.pass_to(self._take)
 
     def wake(self) -> None:
         """Look whether the run has begun."""

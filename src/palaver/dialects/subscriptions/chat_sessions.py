@@ -127,7 +127,7 @@ async def follow(
     stream = await call.services.live.follow(
         call.actor, session_id, after=last_seen(call, after) or 0
     )
-    return EventStream(stream, SessionFrames(stream), generation_uuid="")
+    return EventStream(stream, SessionFrames(stream), generation_uuid=None)
 
 
 async def _model(call: Call, model_id: str | None) -> str | None:
