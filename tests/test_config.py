@@ -57,6 +57,8 @@ def test_variables_are_read_in_their_types(tmp_path):
             "PALAVER_CORS_ORIGINS": "https://App.Example.org:443/, http://localhost:5173",
             "PALAVER_TRUSTED_PROXIES": "10.0.0.1/8,::1",
             "PALAVER_PUBLIC_URL": "https://chat.example.org/",
+            "PALAVER_RATE_LIMIT_PER_MINUTE": "0",
+            "PALAVER_MODEL_ALIASES": "gemma-7b=lmstudio/google/gemma-7b, mine=ollama/a=b",
         }
     )
     assert settings.port == 9000
@@ -68,6 +70,14 @@ def test_variables_are_read_in_their_types(tmp_path):
     assert settings.cors_origins == ("https://app.example.org", "http://localhost:5173")
     assert settings.trusted_proxies == ("10.0.0.0/8", "::1")
     assert settings.public_url == "https://chat.example.org"
+    assert (settings.rate_limit_per_minute, settings.rate_limit_per_hour) == (0, 1000)
+    assert settings.model_aliases == ("gemma-7b=lmstudio/google/gemma-7b", "mine=ollama/a=b")
+
+
+@pytest.mark.parametrize("alias", ["gemma-7b", "=a/b", "a=b", "a=b/", "a/b=c/d", "a b=c/d"])
+def test_an_alias_that_names_no_model_is_refused(alias):
+    with pytest.raises(ConfigError, match="PALAVER_MODEL_ALIASES must be name=provider/model"):
+        load({"PALAVER_MODEL_ALIASES": alias})
 
 
 def test_an_empty_variable_counts_as_unset():

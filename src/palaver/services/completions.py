@@ -128,11 +128,13 @@ class Relay:
             self._task.cancel()
 
     async def _drive(self) -> None:
-        ending = await self._ask()
-        if self._call.usage is not None:
-            self._put(self._call.usage)
-        self._put(ending)
-        self._end()
+        try:
+            ending = await self._ask()
+            if self._call.usage is not None:
+                self._put(self._call.usage)
+            self._put(ending)
+        finally:
+            self._end()
 
     async def _ask(self) -> Ending:
         """Relay the answer; the call is settled when this returns."""
