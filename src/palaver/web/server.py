@@ -42,12 +42,13 @@ class Connection(HttpToolsProtocol):
 
     _head_bytes = 0
     _is_in_head = True
+    _has_ended = False  # whether the end of a request lay in the bytes that have just come
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, and wait for the first request."""
         super().connection_made(transport)
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, b"408 Request Timeout")
+        self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Come to the end."""
@@ -56,15 +57,16 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
+        self._has_ended = False
         super().data_received(data)
-        if not self._is_in_head:
+        # What lies behind the end of a request is no more than has come at once.
+        if not self._is_in_head or self._has_ended:
             return
         self._head_bytes += len(data)
         if self._head_bytes > HEAD_MAX_BYTES:
             self._refuse(b"431 Request Header Fields Too Large")
         elif self._head_timer is None:
-            late = b"408 Request Timeout"
-            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, late)
+            self._start_timer()
 
     def on_headers_complete(self) -> None:
         """Serve the request whose head has come."""
@@ -78,7 +80,22 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Go on with what comes behind the body."""
         self._is_in_head = True
+        self._has_ended = True
         super().on_message_complete()
+
+    def _start_timer(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._be_late)
+
+    def _be_late(self) -> None:
+        if self._is_answering:
+            # Whoever waits for an answer may have begun the next request, or sent a stray line end.
+            self._start_timer()
+        else:
+            self._refuse(b"408 Request Timeout")
+
+    @property
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:
@@ -88,7 +105,7 @@ class Connection(HttpToolsProtocol):
     def _refuse(self, status: bytes) -> None:
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        if not self._is_answering:
             head = b"HTTP/1.1 %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             self.transport.write(head % status)
         self.transport.close()
