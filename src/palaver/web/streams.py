@@ -60,6 +60,10 @@ class EventStream(Response):
         """Write until the run has ended or the client has left; the run goes on without it."""
         start = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **start})
+        if scope["method"] == "HEAD":  # an answer without a body does not wait for one
+            self._stream.close()
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
         write_now = scope.get("extensions", {}).get(WRITE_NOW)
         if write_now is not None and isinstance(self._stream, PassingStream):
             self._stream.pass_to(partial(self._take, write_now))

@@ -226,3 +226,11 @@ async def test_nobody_follows_what_belongs_to_another(owner: Visitor, stranger: 
         answer = await visitor.get(f"{SESSIONS}{key}/events/")
         assert_error(answer, 404, "Not found", "Chat session not found.")
     assert_error(await owner.post(f"{SESSIONS}{id}/events/"), 405, "Method not allowed")
+
+
+async def test_head_tells_what_it_is_and_does_not_wait(owner: Visitor, palaver: Palaver) -> None:
+    id = await a_session(owner)
+    answer = await owner.request("HEAD", f"{SESSIONS}{id}/events/")
+    assert (answer.status, answer.content) == (200, b"")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert list(palaver.services.live.waiting.conversation_ids) == []
