@@ -39,7 +39,7 @@ def test_what_is_no_decimal_is_refused(given: str) -> None:
         parsed(given)
 
 
-@pytest.mark.parametrize("given", ["-0.01", -1, "1000000.01", 1_000_001, 10**40, "9" * 15])
+@pytest.mark.parametrize("given", ["-0.01", "-0", -1, "1000000.01", 1_000_001, 10**40, "9" * 15])
 def test_what_is_out_of_bounds_is_refused(given: str | int) -> None:
     with pytest.raises(InvalidInput):
         parsed(given)

@@ -84,7 +84,7 @@ class Checks:
                 self.blame(field, Fault.WRONG_FORMAT, message)
                 return 0
             number = int(match[2] + (match[3] or "").ljust(places, "0"))
-            number = -number if match[1] else number
+            number = min(-number, -1) if match[1] else number  # `-0` too has a sign too many
         else:
             number = given * unit
         self._range(field, number, least, most * unit, unit=unit)

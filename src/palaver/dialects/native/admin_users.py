@@ -17,21 +17,21 @@ async def list_(
     return admin_wire.Users.of(found, at=subscriptions.clock())
 
 
-async def get(call: Call, user_id: str) -> admin_wire.User:
+async def get(call: Call, user: str) -> admin_wire.User:
     """Get an account with its plan. Contract: "Get User"."""
     subscriptions = call.services.subscriptions
-    person = await subscriptions.get(call.actor, _key(user_id))
+    person = await subscriptions.get(call.actor, _key(user))
     return admin_wire.User.of(person, at=subscriptions.clock())
 
 
 async def subscribe(
-    call: Call, user_id: str, body: admin_wire.SubscriptionSet
+    call: Call, user: str, body: admin_wire.SubscriptionSet
 ) -> admin_wire.Subscription:
     """Put a user on a plan; what they had ends as this begins. Contract: "Set Subscription"."""
     subscriptions = call.services.subscriptions
     made = await subscriptions.assign(
         call.actor,
-        _key(user_id),
+        _key(user),
         plan_id=body.plan_id,
         start_at=admin_wire.parse_time(body.start_date),
         end_at=admin_wire.parse_time(body.end_date),
@@ -39,17 +39,17 @@ async def subscribe(
     return admin_wire.Subscription.of(made, at=subscriptions.clock())
 
 
-async def unsubscribe(call: Call, user_id: str) -> None:
+async def unsubscribe(call: Call, user: str) -> None:
     """End a user's subscription now. Contract: "End Subscription"."""
-    await call.services.subscriptions.end(call.actor, _key(user_id))
+    await call.services.subscriptions.end(call.actor, _key(user))
 
 
-def _key(user_id: str) -> int | str:
+def _key(user: str) -> int | str:
     """Return a uuid, or the integer id under which other contracts show the same account."""
-    if user_id.isascii() and user_id.isdigit() and len(user_id) <= 19:
-        number = int(user_id)
+    if user.isascii() and user.isdigit() and len(user) <= 19:
+        number = int(user)
         if number <= INT64_MAX:
             return number
-    if (uuid := parse_uuid(user_id)) is None:
+    if (uuid := parse_uuid(user)) is None:
         raise NotFound("user")
     return uuid

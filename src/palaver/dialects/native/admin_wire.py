@@ -28,16 +28,26 @@ Limit: TypeAlias = (
     Annotated[int, Meta(extra_json_schema={"minimum": 0, "maximum": plans.MOST})] | UnsetType | None
 )
 Days: TypeAlias = Annotated[int, Meta(extra_json_schema={"minimum": 0, "maximum": plans.MOST_DAYS})]
+Sku: TypeAlias = Annotated[str, Meta(extra_json_schema={"maxLength": plans.NAME_MAX_LENGTH})]
+ModelName: TypeAlias = Annotated[
+    str,
+    Meta(extra_json_schema={"minLength": 1, "maxLength": models.NAME_MAX_LENGTH, "pattern": r"\S"}),
+]
 Money: TypeAlias = (
-    Annotated[str, Meta(extra_json_schema={"pattern": r"^[0-9]{1,9}(\.[0-9]{1,2})?$"})]
+    Annotated[str, Meta(extra_json_schema={"pattern": r"^[0-9]{1,15}(\.[0-9]{1,2})?$"})]
     | Annotated[int, Meta(extra_json_schema={"minimum": 0, "maximum": plans.MOST_USD})]
 )
-FineMoney: TypeAlias = (
-    Annotated[str, Meta(extra_json_schema={"pattern": r"^[0-9]{1,6}(\.[0-9]{1,6})?$"})]
-    | Annotated[int, Meta(extra_json_schema={"minimum": 0, "maximum": models.MOST_USD})]
+Micros: TypeAlias = Annotated[
+    str, Meta(extra_json_schema={"pattern": r"^[0-9]{1,15}(\.[0-9]{1,6})?$"})
+]
+Cost: TypeAlias = (
+    Micros | Annotated[int, Meta(extra_json_schema={"minimum": 0, "maximum": plans.MOST_USD})]
+)
+TokenPrice: TypeAlias = (
+    Micros | Annotated[int, Meta(extra_json_schema={"minimum": 0, "maximum": models.MOST_USD})]
 )
 Times: TypeAlias = (
-    Annotated[str, Meta(extra_json_schema={"pattern": r"^[1-9][0-9]{0,2}(\.[0-9]{1,2})?$"})]
+    Annotated[str, Meta(extra_json_schema={"pattern": r"^[0-9]{1,15}(\.[0-9]{1,2})?$"})]
     | Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": models.MOST_TIMES})]
 )
 ItemIds: TypeAlias = list[Annotated[int, Meta(ge=1, le=INT64_MAX)]]
@@ -119,10 +129,10 @@ class PlanUpdate(Struct, kw_only=True):
     description: Text | UnsetType = UNSET
     price: Money | UnsetType = UNSET
     duration_days: Days | UnsetType = UNSET
-    sku: Name | UnsetType | None = UNSET
+    sku: Sku | UnsetType | None = UNSET
     max_tokens: Limit = UNSET
     max_tokens_free: Limit = UNSET
-    max_openrouter_cost_usd: FineMoney | UnsetType | None = UNSET
+    max_openrouter_cost_usd: Cost | UnsetType | None = UNSET
     hourly_max_messages: Limit = UNSET
     hourly_max_tokens: Limit = UNSET
     three_hours_max_messages: Limit = UNSET
@@ -372,14 +382,14 @@ def _render_price(micro_usd: int | None) -> str | None:
 class ModelUpdate(Struct, kw_only=True):
     """What is to change of a model; a price of null is none, a type of null its provider's word."""
 
-    name: Name | UnsetType = UNSET
+    name: ModelName | UnsetType = UNSET
     description: Text | UnsetType = UNSET
     model_type: models.ModelType | UnsetType | None = UNSET
     is_active: bool | UnsetType = UNSET
     is_free: bool | UnsetType = UNSET
     token_cost_multiplier: Times | UnsetType = UNSET
-    price_per_million_prompt_usd: FineMoney | UnsetType | None = UNSET
-    price_per_million_completion_usd: FineMoney | UnsetType | None = UNSET
+    price_per_million_prompt_usd: TokenPrice | UnsetType | None = UNSET
+    price_per_million_completion_usd: TokenPrice | UnsetType | None = UNSET
     open_to_all: bool | UnsetType = UNSET
 
     @property
@@ -392,7 +402,7 @@ class ModelUpdate(Struct, kw_only=True):
 class ModelCreate(ModelUpdate, kw_only=True):
     """A model that its provider need not list; `model_id` is the whole `provider/name`."""
 
-    model_id: Name
+    model_id: ModelName
     provider_id: str | None = None
 
 

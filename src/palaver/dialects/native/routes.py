@@ -36,13 +36,11 @@ ENDPOINTS: Final = (
     ),
     # Users and subscriptions, for administrators
     Endpoint("GET", "/api/palaver/admin/users", admin_users.list_, ADMIN),
-    Endpoint("GET", "/api/palaver/admin/users/{user_id}", admin_users.get, ADMIN),
-    Endpoint(
-        "PUT", "/api/palaver/admin/users/{user_id}/subscription", admin_users.subscribe, ADMIN
-    ),
+    Endpoint("GET", "/api/palaver/admin/users/{user}", admin_users.get, ADMIN),
+    Endpoint("PUT", "/api/palaver/admin/users/{user}/subscription", admin_users.subscribe, ADMIN),
     Endpoint(
         "DELETE",
-        "/api/palaver/admin/users/{user_id}/subscription",
+        "/api/palaver/admin/users/{user}/subscription",
         admin_users.unsubscribe,
         ADMIN,
         status=204,
