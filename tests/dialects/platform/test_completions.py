@@ -142,6 +142,13 @@ async def test_every_wrong_field_is_named(
     assert not upstream.requests
 
 
+async def test_what_is_too_long_for_the_model_is_refused(owner: Visitor) -> None:
+    id = await a_chat(owner)
+    answer = await owner.post(COMPLETIONS, saying("never so long " * 50_000, chat_id=id))
+    assert_refused(answer, 400, "bad_request", details=["messages"])
+    assert await messages_of(owner, id) == []
+
+
 async def test_flags_that_are_not_set_change_nothing(owner: Visitor) -> None:
     for value in (False, None):
         flags = dict.fromkeys(("use_web_grounding", "use_extended_thinking", "use_rag"), value)

@@ -33,14 +33,6 @@ def settings(settings: Settings) -> Settings:
     return msgspec.structs.replace(settings, rate_limit_per_hour=PER_HOUR)
 
 
-@pytest.fixture
-def clock() -> MovableClock:
-    """Give a clock at the beginning of an hour, so that no window ends by itself."""
-    clock = MovableClock()
-    clock.move(seconds=(HOUR - clock() % HOUR) / SECOND + 1)
-    return clock
-
-
 def told(answer: Answer) -> tuple[int, int, int]:
     """Return limit, what remains, and when it begins anew."""
     limit, remaining, reset = (int(answer.headers[name]) for name in HEADERS)
@@ -61,6 +53,23 @@ def test_the_headers_are_those_of_the_document() -> None:
     for name in HEADERS:
         assert f"\n{name}: " in document("platform")
     assert list(DIALECT.headers) == HEADERS
+
+
+async def test_the_openapi_document_tells_of_them(owner: Visitor) -> None:
+    description = (await owner.get("/openapi/platform.json")).json
+    answers = [
+        *description["components"]["responses"].values(),
+        *(
+            answer
+            for path in description["paths"].values()
+            for operation in path.values()
+            for answer in operation["responses"].values()
+            if "$ref" not in answer
+        ),
+    ]
+    assert all(set(HEADERS) <= set(answer["headers"]) for answer in answers)
+    for path in description["paths"].values():
+        assert all("429" in operation["responses"] for operation in path.values())
 
 
 async def test_every_answer_tells_what_is_left(owner: Visitor, clock: MovableClock) -> None:
