@@ -73,7 +73,7 @@ class RunFrames:
         self._uuid = running.generation.uuid
         self._answer_uuid = running.answer_uuid
         self._until = after
-        # A delta is what a reader gets all the time: only its number and its text are made anew.
+        # A `wire.Delta` is what readers get all the time: only number and text are made anew.
         self._delta = b'\nevent: delta\ndata: {"generation_id":%b,"delta":' % _encode(self._uuid)
 
     def heartbeat(self) -> bytes:
@@ -91,9 +91,7 @@ class RunFrames:
         event = unpack(segment)
         until = segment.until
         match event:
-            case TextDelta(text):
-                return self._event("delta", until, wire.Delta(self._uuid, text))
-            case ReasoningDelta() | Status():
+            case ReasoningDelta() | Status() | TextDelta():  # text was told already
                 return b""
             case UsageReported():
                 usage = wire.TokenUsage(event.total_tokens)
