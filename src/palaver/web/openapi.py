@@ -171,6 +171,7 @@ def _success(row: Row, schemas: _Schemas) -> Node:
         content.update(schemas.content(answers[0]))
     if any(_is_a(answer, EventStream) for answer in _alternatives(row.signature.answer)):
         content["text/event-stream"] = _stream(row, schemas)
+    content.update((kind, {}) for kind in _files(row))
     return {str(row.endpoint.status): _answer(row.endpoint.status, content, row.dialect)}
 
 
@@ -317,6 +318,13 @@ def _json_answers(row: Row) -> Iterator[Any]:
     shapes = [kind for kind in _alternatives(row.signature.answer) if not _is_a(kind, Response)]
     if shapes and shapes != [NoneType]:
         yield reduce(or_, shapes)
+
+
+def _files(row: Row) -> Iterator[str]:
+    """Yield the media types of answers that are bytes, where their class names one."""
+    for kind in _alternatives(row.signature.answer):
+        if _is_a(kind, Response) and not _is_a(kind, EventStream) and kind.media_type:
+            yield kind.media_type
 
 
 def _alternatives(type_: Any) -> tuple[Any, ...]:

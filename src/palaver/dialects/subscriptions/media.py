@@ -1,14 +1,22 @@
 """Pictures, at the addresses that the chapter "Chatbots" names."""
 
+from typing import Final
+
 from starlette.responses import Response
 
 from palaver.web import pictures
 from palaver.web.call import Call
 
-_A_DAY = "private, max-age=86400"
+_A_DAY: Final = "private, max-age=86400"
 
 
-async def chatbot_image(call: Call, name: str) -> Response:
+class Png(Response):
+    """A picture."""
+
+    media_type = pictures.MEDIA_TYPE
+
+
+async def chatbot_image(call: Call, name: str) -> Png:
     """Send the picture of a chatbot, to everybody who has signed in.
 
     Contract: "List Available Chatbots".
@@ -20,5 +28,5 @@ async def chatbot_image(call: Call, name: str) -> Response:
         "x-content-type-options": "nosniff",
     }
     if call.header(b"if-none-match") == headers["etag"]:
-        return Response(None, 304, headers)
-    return Response(picture.content, 200, headers, picture.media_type)
+        return Png(None, 304, headers)
+    return Png(picture.content, 200, headers)

@@ -6,13 +6,14 @@ from typing import Final, NamedTuple
 
 from palaver.domain.errors import NotFound
 
+MEDIA_TYPE: Final = "image/png"
+
 
 class Picture(NamedTuple):
     """A picture as it is served; its tag changes with its content."""
 
     content: bytes
     tag: str
-    media_type: str = "image/png"
 
 
 def load(name: str) -> Picture:
