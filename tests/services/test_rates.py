@@ -9,7 +9,7 @@ from palaver.domain.rates import Allowance, RateLimits
 from palaver.domain.users import SYSTEM, Actor, Client
 from palaver.kit.clock import HOUR, MINUTE, SECOND
 from palaver.services.rates import RateService
-from palaver.storage.database import Database
+from palaver.storage.database import Database, DatabaseError
 from tests.fakes.clock import StillClock
 
 AT = 500_000 * HOUR
@@ -109,3 +109,13 @@ async def test_what_is_over_is_forgotten_in_pieces(db: Database, clock: StillClo
 async def test_only_upkeep_forgets(db: Database, clock: StillClock) -> None:
     with pytest.raises(DomainError):
         await rates_over(db, clock).purge(OWNER)
+
+
+async def test_who_cannot_be_counted_is_not_told_what_is_left(
+    db: Database, clock: StillClock
+) -> None:
+    rates = rates_over(db, clock)
+    await db.close()
+    assert await rates.standing(OWNER) is None
+    with pytest.raises(DatabaseError):
+        await rates.count(OWNER)

@@ -55,7 +55,8 @@ class TestCookies:
             assert sign_in.user.id == user.id
             assert sign_in.user.last_login_at is not None
             actor = await identity.sessions.authenticate_cookie(sign_in.cookie, HOME)
-            assert actor == Actor(user.id, Role.USER, sign_in.session.id, HOME)
+            id = sign_in.session.id
+            assert actor == Actor(user.id, Role.USER, id, HOME, user_uuid=user.uuid)
 
     async def test_a_cookie_that_was_never_issued_is_no_sign_in(self, db):
         identity = identity_over(db)

@@ -18,9 +18,7 @@ PURGE_MAX: Final = 1_000
 class RateService:
     """Counts requests per user, and per address before sign-in."""
 
-    def __init__(
-        self, db: Database, limits: RateLimits, *, clock: Clock = system_clock
-    ) -> None:
+    def __init__(self, db: Database, limits: RateLimits, *, clock: Clock = system_clock) -> None:
         self.db = db
         self.limits = limits
         self.clock = clock
