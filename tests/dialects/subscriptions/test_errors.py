@@ -6,7 +6,7 @@ from palaver.dialects.streaming.errors import meaning as streaming_meaning
 from palaver.dialects.streaming.stream import StreamFrames
 from palaver.dialects.subscriptions import DIALECT
 from palaver.dialects.subscriptions.errors import meaning
-from palaver.dialects.subscriptions.stream import RunFrames
+from palaver.dialects.subscriptions.stream import RunFrames, SessionFrames
 from palaver.domain.errors import ErrorKind
 from palaver.domain.events import (
     Canceled,
@@ -23,7 +23,8 @@ from palaver.domain.events import (
     length,
     pack,
 )
-from palaver.services.live import Running
+from palaver.domain.users import SYSTEM
+from palaver.services.live import LiveService, LiveStream, Running, Waiting
 from tests.dialects.streaming.test_stream import GENERATION
 
 ANSWER = "0199c8f0-0000-7000-8000-000000000002"
@@ -90,3 +91,16 @@ def test_success_names_the_answer_as_this_contract_does() -> None:
 def test_several_pieces_are_told_in_order() -> None:
     one, two = segment(TextDelta("a")), segment(TextDelta("b"), start=11)
     assert frames().encode([one, two]) == frames().encode([one]) + frames().encode([two])
+
+
+def test_silence_is_a_comment_until_a_run_has_begun() -> None:
+    stream = LiveStream(LiveService(None, None, Waiting()), SYSTEM, 1, newer_than=0)  # type: ignore[arg-type]  # it is never read
+    waiting = SessionFrames(stream)
+    assert waiting.opening() == waiting.heartbeat() == b": \n\n"
+    stream.running = Running(GENERATION, ANSWER)
+    ping = frames().heartbeat()
+    delta = segment(TextDelta("a"), start=0)
+    assert waiting.encode([delta]) == ping + frames().encode([delta])
+    assert waiting.encode([segment(TextDelta("b"), start=1)]).startswith(b"id: 2\nevent: delta\n")
+    assert waiting.heartbeat() == ping.replace(b"id: 0", b"id: 2")
+    assert SessionFrames(stream).opening() == ping
