@@ -2,11 +2,23 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from palaver.dialects import DIALECTS
 from palaver.domain.limits import Limit
+from palaver.domain.tokens import PROMPT_OVERHEAD_TOKENS, estimate_turn_tokens
+from palaver.services.prompts import worst_case
 from tests.http import Answer, Visitor
+
+TEXT: Final = "Why is the sky blue, and who has ever asked it to be of that colour? " * 40
+"""So long that ten times what two contracts may add to it is less than one prompt more."""
+PROMPT_TOKENS: Final = worst_case(estimate_turn_tokens(TEXT) + PROMPT_OVERHEAD_TOKENS + 20)
+"""What is held for it, and a little more."""
+
+
+def allowance_of(limit: Limit, *, answer_tokens: int, count: int) -> int:
+    """Return what lets so many worst cases through, a token at a micro-dollar."""
+    return count if "messages" in limit.measure else count * (PROMPT_TOKENS + answer_tokens)
 
 
 class Asking(NamedTuple):

@@ -11,22 +11,16 @@ from palaver.config import Settings
 from palaver.domain.limits import LIMITS, Limit
 from palaver.domain.models import ModelChange
 from palaver.domain.plans import PlanChange
-from palaver.domain.tokens import PROMPT_OVERHEAD_TOKENS, estimate_turn_tokens
 from palaver.domain.usage import MICRO
 from palaver.domain.users import SYSTEM, User
-from palaver.services.prompts import worst_case
-from tests.across.asking import WAYS, Way, is_refused
+from tests.across.asking import PROMPT_TOKENS, TEXT, WAYS, Way, allowance_of, is_refused
 from tests.fakes.upstream import Upstream
 from tests.http import Answer, Palaver, Visitor, settled
 
 REQUESTS = 200
 ALLOWED = 10
 MODEL = "sim/sim"
-# So long that ten times what two contracts may add to it is less than another one.
-TEXT = "Why is the sky blue, and who has ever asked it to be of that colour? " * 40
-PROMPT_TOKENS = worst_case(estimate_turn_tokens(TEXT) + PROMPT_OVERHEAD_TOKENS + 20)
 ANSWER_TOKENS = 100
-WORST = PROMPT_TOKENS + ANSWER_TOKENS
 MEASURES = ("messages", "tokens", "free_messages", "free_tokens", "cost_micro_usd")
 
 pytestmark = pytest.mark.timeout(120)
@@ -47,10 +41,9 @@ def settings(settings: Settings, database_url: str) -> Settings:
 async def subscribe(palaver: Palaver, user: User, limit: Limit) -> None:
     """Put somebody on a plan of their own, with one limit that lets ten worst cases through."""
     services = palaver.services
-    most: int | str = ALLOWED if "messages" in limit.measure else ALLOWED * WORST
-    if limit.measure == "cost_micro_usd":
-        most = f"{ALLOWED * WORST / MICRO:.6f}"
-    change = PlanChange(name=limit.field, **{limit.field: most})
+    most = allowance_of(limit, answer_tokens=ANSWER_TOKENS, count=ALLOWED)
+    value = f"{most / MICRO:.6f}" if limit.measure == "cost_micro_usd" else most
+    change = PlanChange(name=limit.field, **{limit.field: value})
     linked = await services.plans.create(SYSTEM, change)
     await services.subscriptions.assign(SYSTEM, user.id, plan_id=linked.plan.id)
 
@@ -131,9 +124,9 @@ async def what_is_over_is_settled(
     await settled(is_quiet)
     ledger = palaver.services.ledger
     standing = await ledger.standing(SYSTEM, user.id)
-    used = {limited.limit.field: used for limited, used in standing.limits}[limit.field]
+    ((limited, used),) = standing.limits
     is_counted = "messages" in limit.measure
-    assert used == ALLOWED if is_counted else 0 < used < ALLOWED * WORST - PROMPT_TOKENS
+    assert used == ALLOWED if is_counted else 0 < used < limited.most - PROMPT_TOKENS
     assert await ledger.recount(SYSTEM, user.id)
     ((way, answer),) = await ask(palaver, upstream, user, count=1)
     assert answer.status == (429 if is_counted else way.status)

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -52,6 +53,14 @@ class Verdict:
                 f"| {name} | {count:,} | {len(self.violations.get(name, ())):,} |"
                 for name, count in self.compared.items()
             ),
+        ]
+
+    def complaints(self) -> list[str]:
+        """Return what was wrong: the first five of each kind."""
+        return [
+            f"VIOLATION {name}: {sentence}"
+            for name, sentences in self.violations.items()
+            for sentence in sentences[:5]
         ]
 
 
@@ -118,6 +127,7 @@ class Judge:
         for talk in self.record.talks:
             self._talk(talk, seen)
         self._doubles(seen)
+        judge_books(seen, check)
         outputs: dict[int, Output] = {}
         for reading in self.record.readings[0 if everything else self._judged :]:
             self._reading(reading, seen, outputs)
@@ -358,14 +368,42 @@ class Judge:
         if not fault and len(rows) > (row.attempt if model == "continuing" else 1):
             fault = f"{len(rows)} requests in one answer"
         if not fault and row.state == "completed":
-            last = SPEECHES[model].count - 1
-            if not rows or rows[-1][1] != last:
+            last = SPEECHES[model].within(row.max_tokens).count - 1
+            ends_at = rows[-1][1] if rows else -1
+            # What is left for the last of several attempts depends on the text before it.
+            is_cut = len(rows) > 1 and last < SPEECHES[model].count - 1
+            if ends_at > last if is_cut else ends_at != last:
                 fault = f"completed, but it ends at {rows[-1:]}, not at {last}"
         self.verdict.check(
             "text is what the provider said, word by word",
             holds=not fault,
             otherwise=f"{where}: {fault}",
         )
+
+
+def judge_books(seen: Evidence, check: Callable[..., bool]) -> None:
+    """Hold the ledger's sums against its lines and what is held, and both against the plans."""
+    books = seen.books
+    for _, fault in books.wrong_buckets():
+        check(
+            "ledger: a sum is that of its lines and of what is held",
+            holds=not fault,
+            otherwise=fault,
+        )
+    for _, fault in books.wrong_conversations():
+        check(
+            "ledger: a conversation has used what its lines say", holds=not fault, otherwise=fault
+        )
+    for owner_id in books.owners():
+        for limit, most, used in books.windows(owner_id):
+            check(
+                "ledger: no window is above its limit",
+                holds=used <= most,
+                otherwise=f"user {owner_id}, {limit}: {used} of {most}",
+            )
+    live = (row.id for row in seen.generations.values() if row.is_live)
+    for _, fault in books.phantoms(live):
+        check("ledger: nothing is held for who is gone", holds=not fault, otherwise=fault)
 
 
 def _outline(output: Output) -> list[tuple[int, int, str | None]]:

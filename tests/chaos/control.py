@@ -2,7 +2,8 @@
 
 `shown-early` shows what is said 100 ms before it is in the log. `acked-early` (SQLite) answers 100 ms
 before it commits. `torn-end` stores the answer, and its price and last event in a transaction of
-their own 100 ms later.
+their own 100 ms later. `held-back` keeps what was held and not used. `unlocked` (PostgreSQL) asks
+about limits without holding the user's row, so that all ask at once.
 """
 
 import asyncio
@@ -11,9 +12,10 @@ import time
 from typing import Any, Final
 
 from palaver import __main__
-from palaver.services import driver
+from palaver.services import driver, ledger
 from palaver.services.ledger import Work, settle
 from palaver.storage.sqlite_writer import Writer
+from palaver.storage.users import UserStore
 from palaver.streaming.flusher import Flusher
 from palaver.streaming.run import Run
 
@@ -86,7 +88,31 @@ def tear_the_end() -> None:
     driver.finish = finish_in_two
 
 
-CONTROLS: Final = {"shown-early": show_early, "acked-early": ack_early, "torn-end": tear_the_end}
+def hold_back() -> None:
+    """Write what was used, and leave the sums as they are: with all that was held."""
+
+    async def correct_nothing(*_: Any, **__: Any) -> None:
+        pass
+
+    ledger._correct = correct_nothing
+
+
+def unlock() -> None:
+    """Let everybody look for room at the same time."""
+
+    async def hold_nobody(_store: UserStore, _id: int) -> None:
+        pass
+
+    UserStore.hold = hold_nobody  # type: ignore[method-assign]
+
+
+CONTROLS: Final = {
+    "shown-early": show_early,
+    "acked-early": ack_early,
+    "torn-end": tear_the_end,
+    "held-back": hold_back,
+    "unlocked": unlock,
+}
 
 if __name__ == "__main__":
     CONTROLS[sys.argv.pop(1)]()

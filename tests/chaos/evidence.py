@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,6 +13,9 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import apsw
 import asyncpg
+
+from tests.chaos import books
+from tests.chaos.books import Books, Line
 
 
 class Row(NamedTuple):
@@ -29,11 +33,17 @@ class Row(NamedTuple):
     cancel_requested_at: int | None
     outline: str | None
     model: str
+    recipe: str
 
     @property
     def is_live(self) -> bool:
         """Tell whether it has not ended."""
         return self.state in {"queued", "running"}
+
+    @property
+    def max_tokens(self) -> int:
+        """Return how long its answer may be."""
+        return int(json.loads(self.recipe)["max_tokens"])
 
 
 class Message(NamedTuple):
@@ -48,15 +58,6 @@ class Message(NamedTuple):
     is_hidden: int
     prompt_tokens: int | None
     completion_tokens: int | None
-
-
-class Entry(NamedTuple):
-    """A line of the ledger."""
-
-    generation_id: int
-    kind: str
-    prompt_tokens: int
-    completion_tokens: int
 
 
 class Logged(NamedTuple):
@@ -75,8 +76,7 @@ class Evidence:
     conversations: dict[int, tuple[str | None, int | None]]  # title, deleted_at
     messages: dict[int, Message]
     generations: dict[int, Row]
-    reservations: set[int]
-    entries: dict[int, list[Entry]]
+    books: Books
     log: dict[int, list[Logged]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)  # what the engine itself finds wrong
 
@@ -86,6 +86,10 @@ class Evidence:
 
     def __post_init__(self) -> None:
         self._by_uuid = {row.uuid: row for row in self.generations.values()}
+        self.reservations = {held.generation_id for held in self.books.held}
+        self.entries: dict[int | None, list[Line]] = defaultdict(list)  # by generation
+        for line in self.books.lines:
+            self.entries[line.generation_id].append(line)
 
 
 SELECTS: Final = {
@@ -93,10 +97,8 @@ SELECTS: Final = {
     "messages": """select id, conversation_id, role, text, reasoning, is_active, is_hidden,
         prompt_tokens, completion_tokens from messages""",
     "generations": """select id, uuid, owner_id, conversation_id, message_id, answer_id, state,
-        worker, attempt, cancel_requested_at, outline, model from generations""",
-    "reservations": "select generation_id from reservations",
-    "entries": """select generation_id, kind, prompt_tokens, completion_tokens
-        from usage_entries order by id""",
+        worker, attempt, cancel_requested_at, outline, model, recipe from generations""",
+    **books.SELECTS,
 }
 
 # On SQLite the process lock proves that no other worker lives; leases mean nothing there.
@@ -111,6 +113,8 @@ ORPHANS: Final = {
             or w.lease_until < extract(epoch from clock_timestamp()) * 1000000))""",
 }
 
+HELD: Final = "select id from reservations order by id"
+
 # Foreign keys are checked when they are written; this looks at what stands.
 DANGLING: Final = (
     "select count(*) from messages m left join conversations c on c.id = m.conversation_id where c.id is null",
@@ -118,7 +122,7 @@ DANGLING: Final = (
     "select count(*) from generations g left join conversations c on c.id = g.conversation_id where c.id is null",
     "select count(*) from generations g left join messages a on a.id = g.answer_id and a.role = 'assistant' where a.id is null",
     "select count(*) from generations g left join messages q on q.id = g.message_id and q.role = 'user' where q.id is null",
-    "select count(*) from reservations r left join generations g on g.id = r.generation_id where g.id is null",
+    "select count(*) from reservations r left join generations g on g.id = r.generation_id where r.generation_id is not null and g.id is null",
     "select count(*) from conversations c left join messages m on m.id = c.active_message_id and m.conversation_id = c.id where c.active_message_id is not null and m.id is null and c.deleted_at is null",
 )
 
@@ -132,6 +136,9 @@ class Witness(Protocol):
     async def orphans(self) -> list[tuple[int, int | None, int]]:
         """Return the runs that nobody drives: id, worker, attempt."""
 
+    async def held(self) -> list[int]:
+        """Return the reservations, by their ids."""
+
     async def execute(self, sql: str) -> None:
         """Change something by hand."""
 
@@ -140,15 +147,11 @@ class Witness(Protocol):
 
 
 def _evidence(tables: dict[str, list[Any]], log: dict[int, list[Logged]]) -> Evidence:
-    entries: dict[int, list[Entry]] = defaultdict(list)
-    for row in tables["entries"]:
-        entries[row[0]].append(Entry(*row))
     return Evidence(
         conversations={row[0]: (row[1], row[2]) for row in tables["conversations"]},
         messages={row[0]: Message(*row) for row in tables["messages"]},
         generations={row[0]: Row(*row) for row in tables["generations"]},
-        reservations={row[0] for row in tables["reservations"]},
-        entries=entries,
+        books=Books.of(tables, at=time.time_ns() // 1000),
         log=log,
     )
 
@@ -191,10 +194,17 @@ class SQLiteWitness:
 
     async def orphans(self) -> list[tuple[int, int | None, int]]:
         """Ask the living database."""
+        return self._ask(ORPHANS["sqlite"])
+
+    async def held(self) -> list[int]:
+        """Ask the living database."""
+        return [id for (id,) in self._ask(HELD)]
+
+    def _ask(self, sql: str) -> list[Any]:
         db = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
         try:
             db.set_busy_timeout(2_000)
-            return list(db.execute(ORPHANS["sqlite"]))
+            return list(db.execute(sql))
         finally:
             db.close()
 
@@ -258,6 +268,11 @@ class PostgreSQLWitness:
         async with self._turn:
             rows = await (await self._open()).fetch(ORPHANS["postgresql"])
         return [(row[0], row[1], row[2]) for row in rows]
+
+    async def held(self) -> list[int]:
+        """Ask the living database."""
+        async with self._turn:
+            return [row[0] for row in await (await self._open()).fetch(HELD)]
 
     async def execute(self, sql: str) -> None:
         """Write one short transaction."""

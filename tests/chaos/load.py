@@ -40,6 +40,7 @@ class Person:
         self.headers: dict[str, str] = {}
         self.talks: list[Talk] = []
         self.count = 0
+        self.is_limited = False  # by a plan that is not enough for what they do
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def register(self) -> None:
@@ -184,7 +185,7 @@ class Person:
                 at, key = reading.at, None
             elif self.rng.random() < 0.2:
                 key = None  # it may be under way for a minute: starting is idempotent without it
-            if reading.done or at_most is not None:
+            if reading.done or reading.was_refused or at_most is not None:
                 return
             await asyncio.sleep(self.rng.random() / 5)
 
@@ -221,7 +222,7 @@ class Person:
                 if response.status == 404 and talk is not None and talk.may_be_deleted:
                     return
                 if response.status != 200:
-                    await self._refused("stream", response, last)
+                    reading.was_refused = await self._refused("stream", response, last)
                     return
                 self.record.acknowledged["stream"] += 1
                 self.record.readings.append(reading)
@@ -240,13 +241,18 @@ class Person:
 
     async def _refused(
         self, name: str, response: aiohttp.ClientResponse, last: int | None = None
-    ) -> None:
+    ) -> bool:
+        """Take note of a refusal; tell whether a limit of the plan has refused."""
         text = await response.text()
+        if response.status == 429 and self.is_limited and '"QUOTA_EXCEEDED"' in text:
+            self.record.refused[name] += 1
+            return True
         # Its first request died with the server, or is still at work: the repeat may come later.
         if response.status == 409 and "still under way" in text:
             await asyncio.sleep(0.2)
-            return
-        self.record.odd.append(f"{name} (after {last}): {response.status} {text[:300]}")
+        else:
+            self.record.odd.append(f"{name} (after {last}): {response.status} {text[:300]}")
+        return False
 
     async def _cancel(self, generation: str) -> None:
         self.record.attempts["cancel"] += 1

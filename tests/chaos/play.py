@@ -9,16 +9,19 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Final
 
 import aiohttp
 
+from tests.chaos.allowance import ALLOWANCES, GROW, PRICES, subscription
 from tests.chaos.checks import Judge, Verdict, listed, replayed_text
-from tests.chaos.evidence import Evidence, PostgreSQLWitness, SQLiteWitness, Witness
+from tests.chaos.evidence import Evidence, Witness
 from tests.chaos.load import GONE, PROVIDER, Person
-from tests.chaos.processes import House, a_postgresql, a_provider
+from tests.chaos.processes import House
 from tests.chaos.record import Reading, Record
+from tests.chaos.stage import a_stage
 from tests.chaos.street import Street
 
 # After a restart, until every run has an owner or an end. On PostgreSQL a run is an orphan once its
@@ -68,20 +71,17 @@ class Outcome:
         acknowledged = ", ".join(
             f"{count:,} {name}" for name, count in self.record.acknowledged.items()
         )
+        refused = _counted(self.record.refused) or "nothing"
         return [
             f"{self.plan.engine}: {self.plan.kills} SIGKILL, {self.plan.terms} SIGTERM, "
             f"{self.plan.people} people, {self.seconds:.0f} s",
-            f"acknowledged: {acknowledged}",
+            f"acknowledged: {acknowledged}; refused by a limit: {refused}",
             f"runs: {sum(states.values()):,} ({_counted(states)}), {again} of them taken over; "
             f"{len(self.record.readings):,} connections saw {frames:,} frames",
             f"kill to first answer: {_times(self.starts)}; "
             f"runs without an owner after that: {_times(self.orphans)}",
             *self.verdict.table(),
-            *(
-                f"VIOLATION {name}: {sentence}"
-                for name, sentences in self.verdict.violations.items()
-                for sentence in sentences[:5]
-            ),
+            *self.verdict.complaints(),
             *([f"the server's errors:\n{self.server_errors}"] if self.server_errors else []),
         ]
 
@@ -100,19 +100,9 @@ async def play(plan: Plan, *, say: Callable[[str], None] = lambda _: None) -> Ou
     """Play it to the end."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="palaver-chaos-")))
-        port = await stack.enter_async_context(a_provider(folder))
-        url = stack.enter_context(a_postgresql()) if plan.engine == "postgresql" else None
-        module = "palaver" if plan.control is None else f"tests.chaos.control {plan.control}"
-        houses = [
-            House(folder / f"house{n}", provider_port=port, database_url=url, module=module)
-            for n in range(plan.processes)
-        ]
-        for house in houses:
-            stack.push_async_callback(house.kill)
-        witness: Witness = (
-            PostgreSQLWitness(url) if url else SQLiteWitness(houses[0].folder / "palaver.db")
+        houses, witness = await stack.enter_async_context(
+            a_stage(folder, engine=plan.engine, processes=plan.processes, control=plan.control)
         )
-        stack.push_async_callback(witness.close)
         session = await stack.enter_async_context(
             aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=30)
@@ -208,7 +198,11 @@ class Play:
         async with asyncio.timeout(10):
             while not await self._lists_models():  # noqa: ASYNC110  # what others see has no event
                 await asyncio.sleep(0.1)
-        await self.witness.execute(CONTINUING)
+        await self.witness.execute(f"{CONTINUING}; {PRICES}")
+        for person, limits in zip(self.people, cycle(ALLOWANCES)):
+            person.is_limited = bool(limits)
+            if limits:
+                await self.witness.execute(subscription(person.name, limits))
 
     async def _lists_models(self) -> bool:
         providers = await self.people[0]._try("look", "GET", "/providers", None)
@@ -231,6 +225,7 @@ class Play:
             await self._look()
         await asyncio.gather(*(house.open() for house in victims))
         self.starts.append(time.monotonic() - began)
+        await self.witness.execute(GROW)
         self.street.open()
         for life in lives:
             if life.done():
@@ -302,11 +297,12 @@ class Play:
         while True:
             seen = await self.witness.see()
             live = [row.id for row in seen.generations.values() if row.is_live]
+            held = [held.id for held in seen.books.held]
             late = time.monotonic() > end
-            if not live or late:
-                self.judge.verdict.check(
-                    "no run is live for ever", holds=not live, otherwise=str(live)
-                )
+            if not (live or held) or late:
+                check = self.judge.verdict.check
+                check("no run is live for ever", holds=not live, otherwise=str(live))
+                check("nothing is held for ever", holds=bool(live) or not held, otherwise=str(held))
                 return not live
             await asyncio.sleep(0.3)
 
@@ -326,6 +322,8 @@ class Play:
                         pass
                 except GONE:
                     pass
+                if reading.was_refused:  # it was never answered, and cannot be now
+                    continue
                 messages = await person._try(
                     "look", "GET", f"/conversations/{talk.id}/messages", None
                 )

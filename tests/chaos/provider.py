@@ -8,13 +8,13 @@ import argparse
 import asyncio
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import uvloop
 
 from tests.fakes.scripts import Failure, Script
-from tests.fakes.upstream import Upstream
+from tests.fakes.upstream import Seen, Upstream
 
 SOUNDS: Final = (
     "a",
@@ -30,6 +30,9 @@ SOUNDS: Final = (
 )
 """What stands behind the colon: code points of every length, and what could break a frame."""
 
+WORD_TOKENS: Final = 12
+"""No word is estimated at more; so many are taken for one when an answer may not be longer."""
+
 WORD: Final = re.compile(r"(\d+)\.(\d+):(.*?) (?=\d+\.\d+:|\Z)", re.DOTALL)
 
 
@@ -44,6 +47,20 @@ class Speech(Script):
 
     count: int = 30
     thoughts: int = 0
+    obeys: bool = True  # speaks no longer than the request allows
+
+    def __post_init__(self) -> None:
+        """Let as many tokens be reported as there are words."""
+        object.__setattr__(self, "words", ("",) * self.count)
+        object.__setattr__(self, "reasoning", ("",) * self.thoughts)
+
+    def within(self, max_tokens: int) -> "Speech":
+        """Return so much of it as an answer of so many tokens may have."""
+        room = max_tokens // WORD_TOKENS
+        if not self.obeys or room >= self.thoughts + self.count:
+            return self
+        thoughts = min(self.thoughts, room)
+        return replace(self, thoughts=thoughts, count=room - thoughts, finish_reason="length")
 
     def deltas(self, number: int) -> Iterator[dict[str, Any]]:
         """Return what the deltas of the `number`th request hold, in order."""
@@ -61,8 +78,9 @@ SPEECHES: Final[Mapping[str, Speech]] = {
     "thinking": Speech(count=20, thoughts=20, delay_seconds=0.02),
     "continuing": Speech(count=60, delay_seconds=0.02),
     "dying": Speech(count=60, delay_seconds=0.01, failure=Failure.RESET, after=15),
-    "huge": Speech(count=80_000),
+    "huge": Speech(count=80_000, obeys=False),
     "stillborn": Speech(failure=Failure.ERROR, after=0),
+    "enduring": Speech(count=15, delay_seconds=1.0),
 }
 """By the name of the model. What fails, fails in every attempt."""
 
@@ -90,9 +108,17 @@ def told(text: str) -> list[tuple[int, int]]:
     return rows
 
 
+class Speaker(Upstream):
+    """Speaks until it is told to stop, by the one who listens or by the request."""
+
+    def _script(self, seen: Seen) -> Script:
+        script = super()._script(seen)
+        return script.within(seen.body["max_tokens"]) if isinstance(script, Speech) else script
+
+
 async def serve(port: int) -> None:
     """Serve until killed."""
-    async with Upstream(port=port) as upstream:
+    async with Speaker(port=port) as upstream:
         upstream.by_model.update(SPEECHES)
         upstream.models = [{"id": name, "object": "model", "owned_by": "sim"} for name in SPEECHES]
         await asyncio.Event().wait()

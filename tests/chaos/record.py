@@ -23,6 +23,7 @@ class Reading:
     frames: list[Frame] = field(default_factory=list)
     ended_cleanly: bool = False  # the response came to its end, rather than being cut off
     was_left: bool = False  # by its reader
+    was_refused: bool = False  # by a limit, before it began
     is_over: bool = False
 
     @property
@@ -69,4 +70,5 @@ class Record:
     canceled: set[str] = field(default_factory=set)
     attempts: Counter[str] = field(default_factory=Counter)  # requests by what they wanted
     acknowledged: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)  # by a limit of the plan
     odd: list[str] = field(default_factory=list)  # answers that should not have come
