@@ -18,7 +18,7 @@ from palaver.domain.events import (
 )
 from palaver.domain.generations import GenerationState, Options
 from palaver.domain.models import ModelProfile
-from palaver.domain.tokens import ESTIMATE_SHARE
+from palaver.domain.tokens import ESTIMATE_SHARE, estimate_tokens
 from palaver.domain.usage import UsageKind
 from palaver.services.driver import MAX_ATTEMPTS
 from palaver.services.models import ResolvedModel
@@ -425,6 +425,30 @@ async def test_a_model_that_continues_goes_on_from_what_the_dead_worker_logged(
         found = await tx.generations.find(generation.uuid, owner_id=cast.owner.owner_id)
     assert found is not None
     assert found.state is GenerationState.COMPLETED
+
+
+async def test_all_attempts_together_say_no_more_than_was_reserved(db: Database) -> None:
+    cast = await a_cast(db)
+    beginning = "A beginning of an answer, as long as one wants it. "
+    profile = ModelProfile(continues=True, max_answer_tokens=estimate_tokens(beginning) + 5)
+    provider = ScriptedProvider([[TextDelta(beginning), HOLD]], profile=profile)
+    async with a_worker(db, cast, provider, is_alone=False) as first:
+        generation = await first.generations.answer(first.owner, await asked(first), ANY)
+        stream = await first.generations.follow(first.owner, generation.uuid)
+        await stream.next()
+    rest = "And more than there was room for."
+    provider = ScriptedProvider([[TextDelta(rest), HOLD]], profile=profile)
+    async with a_worker(db, cast, provider, is_alone=False) as second:
+        behind = len(beginning)
+        stream = await second.generations.follow(second.owner, generation.uuid, after=behind)
+        await stream.next()
+        assert provider.requests[0].max_tokens == 5
+    provider = ScriptedProvider([words("never")], profile=profile)
+    async with a_worker(db, cast, provider, is_alone=False) as third:
+        events = await read(third, generation.uuid)
+    assert text_of(events) == beginning + rest
+    assert events[-1] == Finished(FinishReason.LENGTH)
+    assert not provider.requests
 
 
 @pytest.mark.parametrize("bad", ["nul \0 here", "lone \ud800 surrogate"])

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from palaver.domain.errors import DomainError, ErrorKind, NotFound, ProviderError
 from palaver.domain.events import (
     Canceled,
@@ -24,6 +26,7 @@ from palaver.domain.events import (
 from palaver.domain.generations import Generation
 from palaver.domain.log import Claimed, Refused
 from palaver.domain.providers import CompletionEvent, CompletionRequest, Provider, Turn
+from palaver.domain.tokens import estimate_tokens
 from palaver.domain.users import SYSTEM
 from palaver.kit.clock import Clock, system_clock
 from palaver.kit.tasks import Tasks
@@ -178,6 +181,12 @@ class Driver:
         except DomainError as error:
             await self._conclude(live, _failed(error), None)
             return
+        # All attempts together say no more than was reserved.
+        room = prompt.max_tokens - estimate_tokens(live.run.text)
+        if room < 1:
+            await self._conclude(live, Finished(FinishReason.LENGTH), None)
+            return
+        prompt = replace(prompt, max_tokens=room)
         live.earlier_calls = live.generation.attempt - 1
         await self._ask(live, prompt, beginning=live.run.text)
 
