@@ -55,7 +55,16 @@ class Matcher(Generic[T]):
 
         The path is given as its segments, the first one empty: `["", "conversations", "7"]`.
         """
-        return _search(self._root, segments, 0, [])
+        node, values = self._root, []
+        for segment in segments:
+            # A literal binds: what lies beyond it is the contract's whose literal it is.
+            if (child := node.literals.get(segment)) is None:
+                if node.parameter is None or not segment:
+                    return None
+                child = node.parameter
+                values.append(segment)
+            node = child
+        return None if node.leaf is None else (node.leaf, values)
 
     def _node(self, template: str) -> _Node[T]:
         node = self._root
@@ -76,18 +85,3 @@ class Matcher(Generic[T]):
         node = self._node(twin)
         if node.leaf is None:
             node.leaf = leaf
-
-
-def _search(
-    node: _Node[T], segments: list[str], index: int, values: list[str]
-) -> tuple[Leaf[T], list[str]] | None:
-    if index == len(segments):
-        return None if node.leaf is None else (node.leaf, values)
-    segment = segments[index]
-    if (child := node.literals.get(segment)) is not None and (
-        found := _search(child, segments, index + 1, values)
-    ) is not None:
-        return found
-    if node.parameter is None or not segment:
-        return None
-    return _search(node.parameter, segments, index + 1, [*values, segment])
