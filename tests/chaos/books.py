@@ -1,7 +1,7 @@
 """The ledger as the database holds it, added up anew: by these sums it is judged."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -223,3 +223,21 @@ class Books:
             elif held.expires_at is not None and held.expires_at < self.at - SWEEP:
                 why = f"it expired {(self.at - held.expires_at) / MICRO:.0f} s ago"
             yield held.id, f"reservation {held.id}: {why}" if why else ""
+
+
+def judge_books(books: Books, live: Iterable[int], check: Callable[..., bool]) -> None:
+    """Hold the sums against the lines and what is held, both against the plans; `live` are runs."""
+    name = "ledger: a sum is that of its lines and of what is held"
+    for _, fault in books.wrong_buckets():
+        check(name, holds=not fault, otherwise=fault)
+    name = "ledger: a conversation has used what its lines say"
+    for _, fault in books.wrong_conversations():
+        check(name, holds=not fault, otherwise=fault)
+    name = "ledger: no window is above its limit"
+    for owner_id in books.owners():
+        for limit, most, used in books.windows(owner_id):
+            fault = f"user {owner_id}, {limit}: {used} of {most}"
+            check(name, holds=used <= most, otherwise=fault)
+    name = "ledger: nothing is held for who is gone"
+    for _, fault in books.phantoms(live):
+        check(name, holds=not fault, otherwise=fault)

@@ -2,11 +2,11 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from palaver.domain.events import SPANS, EventKind
+from tests.chaos.books import judge_books
 from tests.chaos.evidence import Evidence, Logged, Row, unmake
 from tests.chaos.provider import SPEECHES, told
 from tests.chaos.record import Frame, Reading, Record, Talk
@@ -127,7 +127,7 @@ class Judge:
         for talk in self.record.talks:
             self._talk(talk, seen)
         self._doubles(seen)
-        judge_books(seen, check)
+        judge_books(seen.books, seen.live, check)
         outputs: dict[int, Output] = {}
         for reading in self.record.readings[0 if everything else self._judged :]:
             self._reading(reading, seen, outputs)
@@ -379,31 +379,6 @@ class Judge:
             holds=not fault,
             otherwise=f"{where}: {fault}",
         )
-
-
-def judge_books(seen: Evidence, check: Callable[..., bool]) -> None:
-    """Hold the ledger's sums against its lines and what is held, and both against the plans."""
-    books = seen.books
-    for _, fault in books.wrong_buckets():
-        check(
-            "ledger: a sum is that of its lines and of what is held",
-            holds=not fault,
-            otherwise=fault,
-        )
-    for _, fault in books.wrong_conversations():
-        check(
-            "ledger: a conversation has used what its lines say", holds=not fault, otherwise=fault
-        )
-    for owner_id in books.owners():
-        for limit, most, used in books.windows(owner_id):
-            check(
-                "ledger: no window is above its limit",
-                holds=used <= most,
-                otherwise=f"user {owner_id}, {limit}: {used} of {most}",
-            )
-    live = (row.id for row in seen.generations.values() if row.is_live)
-    for _, fault in books.phantoms(live):
-        check("ledger: nothing is held for who is gone", holds=not fault, otherwise=fault)
 
 
 def _outline(output: Output) -> list[tuple[int, int, str | None]]:

@@ -84,6 +84,11 @@ class Evidence:
         """Return the generation with this uuid."""
         return self._by_uuid.get(uuid)
 
+    @property
+    def live(self) -> list[int]:
+        """Return the runs that have not ended."""
+        return [row.id for row in self.generations.values() if row.is_live]
+
     def __post_init__(self) -> None:
         self._by_uuid = {row.uuid: row for row in self.generations.values()}
         self.reservations = {held.generation_id for held in self.books.held}

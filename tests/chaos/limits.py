@@ -21,7 +21,8 @@ from palaver.domain.limits import LIMITS, Limit
 from palaver.web.call import CSRF_COOKIE, SESSION_COOKIE
 from tests.across.asking import PROMPT_TOKENS, TEXT, WAYS, Asking, Way, allowance_of, is_refused
 from tests.chaos.allowance import subscription
-from tests.chaos.checks import Verdict, judge_books
+from tests.chaos.books import judge_books
+from tests.chaos.checks import Verdict
 from tests.chaos.evidence import Evidence, Witness
 from tests.chaos.load import GONE, PROVIDER
 from tests.chaos.processes import House
@@ -306,7 +307,7 @@ class Race:
         seen = await self.witness.see()
         check = self.verdict.check
         check("database passes its own check", holds=not seen.faults, otherwise=str(seen.faults))
-        judge_books(seen, check)
+        judge_books(seen.books, seen.live, check)
         return seen
 
     def _judge_told(self, racer: Racer, told: Sequence[Told], seen: Evidence) -> None:

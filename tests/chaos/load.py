@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
@@ -11,6 +10,7 @@ from uuid import uuid4
 
 import aiohttp
 
+from tests.chaos.frames import parse_frames
 from tests.chaos.record import Frame, Reading, Sent, Talk
 from tests.chaos.street import Street
 
@@ -33,6 +33,7 @@ class Person:
 
     def __init__(self, name: str, street: Street, session: aiohttp.ClientSession) -> None:
         self.name = name
+        self.id = 0
         self.street = street
         self.record = street.record
         self.rng = random.Random(street.rng.random())
@@ -46,14 +47,18 @@ class Person:
     async def register(self) -> None:
         """Get an account, and sign in."""
         body = {"username": self.name, "password": f"{self.name} opens the door"}
+        await self._sign_in("/auth/register", body, {})
+
+    async def _sign_in(self, path: str, body: Any, headers: dict[str, str]) -> None:
         async with (
             self.street.way() as address,
-            self.session.post(f"{address}/auth/register", json=body) as response,
+            self.session.post(address + path, json=body, headers=headers) as response,
         ):
             answer = await response.json()
             assert response.status == 200, answer
             cookies = [f"{name}={each.value}" for name, each in response.cookies.items()]
             self.headers = {"cookie": "; ".join(cookies), "x-csrf-token": answer["csrf_token"]}
+            self.id = answer["user"]["id"]
 
     async def live(self) -> None:
         """Do one thing after the other, until the end."""
@@ -226,7 +231,7 @@ class Person:
                     return
                 self.record.acknowledged["stream"] += 1
                 self.record.readings.append(reading)
-                async for frame in _parse(response.content):
+                async for frame in parse_frames(response.content):
                     reading.frames.append(frame)
                     reading.generation = frame.data["generation_id"]
                     yield frame
@@ -290,7 +295,7 @@ class Person:
                     method, address + path, json=body, headers=headers or self.headers
                 ) as response,
             ):
-                if response.status == 200:
+                if response.status in {200, 201}:
                     answer = await response.json()
                     self.record.acknowledged[name] += 1
                     return answer
@@ -387,23 +392,3 @@ class Person:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-async def _parse(content: aiohttp.StreamReader) -> AsyncIterator[Frame]:
-    """Read events; what was cut off in the middle of one is none."""
-    number, name, data = 0, "", {}
-    async for raw in content:
-        line = raw.rstrip(b"\n")
-        if not line:
-            yield Frame(number, name, data)
-            continue
-        if not raw.endswith(b"\n"):
-            return
-        field, _, value = line.partition(b": ")
-        if field == b"id":
-            number = int(value)
-        elif field == b"event":
-            name = value.decode()
-        else:
-            assert field == b"data", line
-            data = json.loads(value)

@@ -15,7 +15,7 @@ from typing import Final
 
 import aiohttp
 
-from tests.chaos.allowance import ALLOWANCES, GROW, PRICES, subscription
+from tests.chaos.allowance import ALLOWANCES, PRICES, SETTINGS, Administrator
 from tests.chaos.checks import Judge, Verdict, listed, replayed_text
 from tests.chaos.evidence import Evidence, Witness
 from tests.chaos.load import GONE, PROVIDER, Person
@@ -101,7 +101,13 @@ async def play(plan: Plan, *, say: Callable[[str], None] = lambda _: None) -> Ou
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="palaver-chaos-")))
         houses, witness = await stack.enter_async_context(
-            a_stage(folder, engine=plan.engine, processes=plan.processes, control=plan.control)
+            a_stage(
+                folder,
+                engine=plan.engine,
+                processes=plan.processes,
+                control=plan.control,
+                settings=SETTINGS,
+            )
         )
         session = await stack.enter_async_context(
             aiohttp.ClientSession(
@@ -147,6 +153,7 @@ class Play:
         self.judge = Judge(self.record)
         self.street = Street(houses, self.record, self.rng, insists_seconds=plan.insists_seconds)
         self.people = [Person(f"person{n}", self.street, session) for n in range(plan.people)]
+        self.admin = Administrator("admin", self.street, session)
         self.orphans = Orphans()
         self.starts: list[float] = []
         self.is_draining = False
@@ -158,7 +165,8 @@ class Play:
             await house.open()
         self.street.open()
         await self._settle_in()
-        lives = [asyncio.ensure_future(person.live()) for person in self.people]
+        everybody = [self.admin, *self.people]
+        lives = [asyncio.ensure_future(person.live()) for person in everybody]
         watch = asyncio.ensure_future(self._watch())
         try:
             for number in range(self.plan.kills):
@@ -199,10 +207,10 @@ class Play:
             while not await self._lists_models():  # noqa: ASYNC110  # what others see has no event
                 await asyncio.sleep(0.1)
         await self.witness.execute(f"{CONTINUING}; {PRICES}")
+        await self.admin.bootstrap()
         for person, limits in zip(self.people, cycle(ALLOWANCES)):
-            person.is_limited = bool(limits)
             if limits:
-                await self.witness.execute(subscription(person.name, limits))
+                await self.admin.put_on_plan(person, limits)
 
     async def _lists_models(self) -> bool:
         providers = await self.people[0]._try("look", "GET", "/providers", None)
@@ -225,7 +233,6 @@ class Play:
             await self._look()
         await asyncio.gather(*(house.open() for house in victims))
         self.starts.append(time.monotonic() - began)
-        await self.witness.execute(GROW)
         self.street.open()
         for life in lives:
             if life.done():
@@ -296,7 +303,7 @@ class Play:
         end = time.monotonic() + self.plan.end_seconds
         while True:
             seen = await self.witness.see()
-            live = [row.id for row in seen.generations.values() if row.is_live]
+            live = seen.live
             held = [held.id for held in seen.books.held]
             late = time.monotonic() > end
             if not (live or held) or late:
