@@ -1,8 +1,10 @@
 import asyncio
 import math
+from collections.abc import Sequence
 
 import pytest
 
+from palaver.domain.conversations import MessageRole
 from palaver.domain.errors import DomainError, ErrorKind, InvalidInput, NotFound, ProviderError
 from palaver.domain.events import (
     Canceled,
@@ -499,17 +501,20 @@ async def test_a_long_history_is_read_no_further_than_the_context_reaches(db: Da
 async def test_a_run_started_between_halt_and_retry_is_stopped(talk: Talk) -> None:
     talk.provider.scripts = [[HOLD], [HOLD], words("Last.")]
     conversation = await asked(talk)
-    halt = talk.driver.halt
+    cancel, quick = talk.driver.cancel, []
 
-    async def halt_and_let_somebody_in(conversation_id: int) -> None:
-        await halt(conversation_id)
-        await talk.generations.send(talk.owner, conversation, [("user", "Quick")], ANY)
+    async def cancel_and_let_somebody_in(generation_ids: Sequence[int]) -> None:
+        talk.driver.cancel = cancel  # type: ignore[method-assign]
+        await cancel(generation_ids)
+        turns: list[tuple[MessageRole, str]] = [("user", "Quick")]
+        quick.append((await talk.generations.send(talk.owner, conversation, turns, ANY))[2])
 
-    talk.driver.halt = halt_and_let_somebody_in  # type: ignore[method-assign]
+    talk.driver.cancel = cancel_and_let_somebody_in  # type: ignore[method-assign]
     _, generation = await talk.generations.retry(talk.owner, conversation, ANY)
     async with talk.db.read() as tx:
         live = await tx.generations.live_of_conversation(conversation)
     assert [run.uuid for run in live] in ([generation.uuid], [])
+    assert (await read(talk, quick[0].uuid))[-1] == Canceled()
     talk.provider.go.set()
     await read(talk, generation.uuid)
 

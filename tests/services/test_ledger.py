@@ -13,7 +13,7 @@ from palaver.domain.plans import DAY_MICROSECONDS
 from palaver.domain.usage import UsageKind
 from palaver.domain.users import SYSTEM
 from palaver.services.conversations import ConversationService, create_conversation
-from palaver.services.ledger import Grant, LedgerService, Work, grant, hold, recount, settle
+from palaver.services.ledger import Grant, LedgerService, Work, grant, recount, reserve, settle
 from palaver.storage.database import Database
 from palaver.storage.statements import Statement
 from tests.cast import Cast, a_cast
@@ -89,7 +89,7 @@ async def begin(
         granted = await grant(
             tx, owner_id, model, kind=kind, prompt_tokens=prompt, max_tokens=cap, at=at
         )
-        return granted, await hold(tx, granted, expires_at=at + STEP)
+        return granted, await reserve(tx, granted, expires_at=at + STEP)
 
 
 async def end(
@@ -262,6 +262,26 @@ async def test_what_a_dead_call_held_is_given_back(db, cast):
     await sums_are_true(db, owner_id, at=AT + STEP)
 
 
+async def test_a_recount_finds_nothing_wrong_with_a_subscription_that_is_over(db, cast):
+    owner_id = cast.owner.owner_id
+    await subscribe(db, owner_id, start_at=AT - HOUR, max_tokens=300)
+    await end(db, await begin(db, owner_id))
+    over = Statement("update subscriptions set end_at = :at")
+    async with db.transaction() as tx:
+        await tx._connection.run(over, at=AT + 1)
+    assert await LedgerService(db, clock=lambda: AT + 2).recount(SYSTEM, owner_id)
+
+
+async def test_steps_that_no_window_reaches_are_removed_piece_by_piece(db, cast):
+    owner_id = cast.owner.owner_id
+    for step in range(3):
+        await begin(db, owner_id, at=AT + step * STEP)
+    ledger = LedgerService(db, clock=lambda: AT + 30 * HOUR)
+    assert await ledger.forget_steps(SYSTEM) == 3
+    assert await ledger.forget_steps(SYSTEM) == 0
+    await sums_are_true(db, owner_id, at=AT + 30 * HOUR)
+
+
 async def test_a_conversation_adds_up_what_its_answers_have_used(db, cast):
     owner_id = cast.owner.owner_id
     await end(db, await begin(db, owner_id), used=(10, 20))
@@ -286,7 +306,7 @@ async def test_conversations_that_begin_at_once_do_not_wait_for_each_other_for_e
             granted = await grant(
                 tx, cast.owner.owner_id, PAID, prompt_tokens=PROMPT, max_tokens=CAP, at=AT
             )
-            await hold(tx, granted, expires_at=AT + STEP)
+            await reserve(tx, granted, expires_at=AT + STEP)
 
     await asyncio.gather(*(one() for _ in range(20)))
     assert len(await conversations.list(cast.owner)) == 20

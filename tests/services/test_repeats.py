@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from palaver.domain.conversations import MessageRole
 from palaver.domain.errors import NotFound
 from palaver.domain.users import Actor
 from palaver.kit.ids import new_uuid
@@ -44,6 +45,21 @@ async def test_a_message_is_appended_once(talk: Talk) -> None:
     assert again.id == first.id
     texts = [each.text for each in await talk.conversations.messages(talk.owner, conversation.id)]
     assert texts == ["Hello?", "Still there?"]
+
+
+async def test_an_edit_is_made_once(talk: Talk) -> None:
+    talk.provider.scripts = [words("First."), words("Second."), words("Never.")]
+    turns: list[tuple[MessageRole, str]] = [("user", "One?")]
+    conversation, question, generation = await talk.generations.send(talk.owner, None, turns, ANY)
+    answer = await talk.generations.wait(talk.owner, generation.uuid)
+    request = keyed(talk.owner)
+    edit = await talk.generations.edit(request, conversation.id, question.uuid, text="Two?")
+    await talk.generations.wait(talk.owner, edit.generation.uuid)
+    assert edit.disabled == [answer.uuid]
+    again = await talk.generations.edit(request, conversation.id, question.uuid, text="Two?")
+    assert (again.message.id, again.disabled) == (edit.message.id, edit.disabled)
+    assert again.generation.uuid == edit.generation.uuid
+    assert len(talk.provider.requests) == 2
 
 
 async def test_a_question_is_sent_once_and_answered_once(talk: Talk) -> None:

@@ -66,11 +66,6 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
     prompt_price: int | None = None
     completion_price: int | None = None
 
-    @property
-    def is_priced(self) -> bool:
-        """Tell whether a cost can be told from tokens."""
-        return self.prompt_price is not None and self.completion_price is not None
-
     def weigh(self, tokens: int) -> int:
         """Return what tokens count against limits, rounded up."""
         return tokens if self.is_free else -(-tokens * self.multiplier_percent // 100)

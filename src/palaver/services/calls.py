@@ -18,7 +18,7 @@ from palaver.domain.usage import UsageKind
 from palaver.domain.users import Actor
 from palaver.kit.clock import SECOND, Clock, system_clock
 from palaver.kit.tasks import Tasks
-from palaver.services.ledger import Grant, Work, grant, hold, settle
+from palaver.services.ledger import Grant, Work, grant, reserve, settle
 from palaver.services.models import ResolvedModel
 from palaver.services.prompts import worst_case
 from palaver.storage.database import Database, DatabaseError
@@ -78,7 +78,7 @@ class CallService:
                 max_tokens=max_tokens,
                 at=at,
             )
-            reservation_id = await hold(tx, granted, expires_at=at + LEASE)
+            reservation_id = await reserve(tx, granted, expires_at=at + LEASE)
         request = CompletionRequest(
             model=resolved.model.upstream_name,
             turns=tuple(turns),

@@ -239,8 +239,10 @@ class ConversationService:
             if (made := await find_made(tx, actor)) is not None:
                 return made
             turns: list[tuple[MessageRole, str]] = [("user", text)]
-            messages = await append_messages(tx, actor, conversation, turns, at=self.clock())
-        return messages[-1]
+            at = self.clock()
+            (message,) = await append_messages(tx, actor, conversation, turns, at=at)
+            await tx.conversations.move_leaf(conversation.id, leaf_id=message.id, at=at)
+        return message
 
 
 async def _shown(
@@ -356,7 +358,7 @@ async def append_messages(
     *,
     at: int,
 ) -> Sequence[Message]:
-    """Hang messages below the active leaf, one below the other, and make the last the leaf.
+    """Hang messages below the active leaf, one below the other; the caller moves the leaf.
 
     The last one is the request's message number 0: see `find_made`.
     """
@@ -377,5 +379,4 @@ async def append_messages(
         )
         messages.append(message)
         parent_id = message.id
-    await tx.conversations.move_leaf(conversation.id, leaf_id=messages[-1].id, model=None, at=at)
     return messages

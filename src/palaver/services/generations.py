@@ -22,7 +22,6 @@ from palaver.domain.search import SearchKind
 from palaver.domain.streams import Stream
 from palaver.domain.users import Actor
 from palaver.kit.clock import Clock, system_clock
-from palaver.kit.ids import new_uuid
 from palaver.services.conversations import (
     append_messages,
     check_text,
@@ -32,6 +31,7 @@ from palaver.services.conversations import (
     lock_conversation,
 )
 from palaver.services.driver import Driver, request_cancels
+from palaver.services.models import ResolvedModel
 from palaver.services.settlement import replayed
 from palaver.services.starting import Choice, Starter
 from palaver.storage.database import Database
@@ -143,6 +143,7 @@ class GenerationService:
                     conversation = replace(conversation, system_prompt=system_prompt)
             messages = await append_messages(tx, actor, conversation, turns, at=at)
             question = messages[-1]
+            conversation = replace(conversation, active_message_id=question.id)
             start = await self.starter.begin(
                 tx, conversation, question, resolved, choice, context=context
             )
@@ -158,12 +159,12 @@ class GenerationService:
             if (made := await _made_before(tx, actor)) is not None:
                 return made[1:]
             conversation = await get_conversation(tx, actor, key)
-            await _newest_run(tx, conversation)
+            question, _ = await _newest_run(tx, conversation)
         resolved = await self.starter.resolve(actor, conversation, choice)
-        await self.driver.halt(conversation.id)
+        await self._make_way(actor, conversation, question, resolved, choice)
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, conversation.id)
-            # Somebody may have started another since the halt; under the lock nobody can.
+            # Somebody may have started another meanwhile; under the lock nobody can.
             late = await request_cancels(tx, conversation.id, at=self.clock())
             question, _ = await _newest_run(tx, conversation)
             sibling = await self._sibling(
@@ -184,20 +185,37 @@ class GenerationService:
         check_text(text)
         async with self.db.read(snapshot=True) as tx:
             conversation = await get_conversation(tx, actor, key)
-            await _question(tx, actor, conversation, uuid)
+            question = await _question(tx, actor, conversation, uuid)
+            if (made := await _edited_before(tx, actor, question)) is not None:
+                return made
         resolved = await self.starter.resolve(actor, conversation, Choice())
-        await self.driver.halt(conversation.id)
+        await self._make_way(actor, conversation, question, resolved, Choice())
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, conversation.id)
             late = await request_cancels(tx, conversation.id, at=self.clock())
             question = await _question(tx, actor, conversation, uuid)
             disabled = await tx.messages.later(conversation.id, after_id=question.id)
-            await tx.messages.renumber(question.id, uuid=new_uuid())
+            # A repeat of this request finds the former version under this uuid.
+            await tx.messages.renumber(question.id, uuid=actor.uuid_for("message"))
             sibling = await self._sibling(tx, conversation, question, uuid=uuid, text=text)
             start = await self.starter.begin(tx, conversation, sibling, resolved, Choice())
         self.starter.launch(start)
         await self.driver.cancel(late)
         return Edit(sibling, disabled, start.generation)
+
+    async def _make_way(
+        self,
+        actor: Actor,
+        conversation: Conversation,
+        question: Message,
+        resolved: ResolvedModel,
+        choice: Choice,
+    ) -> None:
+        """End what runs in a conversation, unless what is to take its place would be refused."""
+        async with self.db.transaction() as tx:
+            conversation = await lock_conversation(tx, actor, conversation.id)
+            live = await self.starter.make_way(tx, conversation, question, resolved, choice)
+        await self.driver.cancel(live)
 
     async def follow(self, actor: Actor, uuid: str, *, after: int = 0) -> Stream:
         """Return the reader of a run from the number `after` on, whether it is live or over.
@@ -298,6 +316,18 @@ async def _get(tx: Tx, actor: Actor, uuid: str) -> Generation:
     if generation is None:
         raise NotFound("generation")
     return generation
+
+
+async def _edited_before(tx: Tx, actor: Actor, question: Message) -> Edit | None:
+    """Return what an earlier attempt of this edit has begun, which did not live to say so."""
+    former = await find_made(tx, actor)
+    generation = await tx.generations.newest_of_message(question.id)
+    if former is None or generation is None:
+        return None
+    disabled = await tx.messages.between(
+        question.conversation_id, after_id=former.id, before_id=question.id
+    )
+    return Edit(question, disabled, generation)
 
 
 async def _question(tx: Tx, actor: Actor, conversation: Conversation, uuid: str) -> Message:

@@ -5,6 +5,7 @@ counted together is changed together. Of a transaction they come last, since tha
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -39,6 +40,10 @@ from palaver.domain.users import Actor
 from palaver.kit.clock import Clock, system_clock
 from palaver.storage.database import Database
 from palaver.storage.tx import Tx
+from palaver.storage.usage import BucketKind
+
+STEPS_MAX: Final = 2_000
+"""Most five-minute sums removed in one transaction."""
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -80,14 +85,16 @@ async def grant(
     kind: UsageKind = UsageKind.ANSWER,
     prompt_tokens: int,
     max_tokens: int,
+    freed: Amounts = NOTHING,
     at: int,
 ) -> Grant:
-    """Check every limit of the user's plan for a call; `hold` it in the same transaction.
+    """Check every limit of the user's plan for a call; `reserve` it in the same transaction.
 
     `prompt_tokens` is the most that the provider may count. The answer is cut down to what the
-    limits leave. Raises `QuotaExceeded` where not even the prompt and one token fit.
+    limits leave; `freed` is counted as free again. Raises `QuotaExceeded` where not even the prompt
+    and one token fit.
     """
-    await tx.users.hold(owner_id)
+    await tx.users.lock_usage(owner_id)
     standing = await tx.plans.standing(owner_id=owner_id, at=at)
     if standing is None:
         raise NotFound("user")
@@ -99,6 +106,8 @@ async def grant(
     if limits:
         windows = [limited.limit.window for limited in limits]
         used = await tx.usage.used(windows, owner_id=owner_id, at=at, subscribed_at=subscribed_at)
+    if freed != NOTHING:
+        used = {window: amounts + -freed for window, amounts in used.items()}
     allowed, cost, refusals = granted(need, limits, used)
     if refusals:
         steps = await tx.usage.steps(owner_id=owner_id, since=starts_at(Window.TWELVE_HOURS, at))
@@ -107,8 +116,8 @@ async def grant(
     return Grant(owner_id, kind, terms, allowed, amounts, at)
 
 
-async def hold(
-    tx: Tx, granted: Grant, *, generation_id: int | None = None, expires_at: int | None = None
+async def reserve(
+    tx: Tx, given: Grant, *, generation_id: int | None = None, expires_at: int | None = None
 ) -> int:
     """Reserve what was granted; return the reservation's id, 0 for that of a generation.
 
@@ -116,13 +125,13 @@ async def hold(
     does so, for all who ask a provider beside the runs.
     """
     return await tx.usage.reserve(
-        granted.amounts,
-        owner_id=granted.owner_id,
+        given.amounts,
+        owner_id=given.owner_id,
         generation_id=generation_id,
-        kind=granted.kind,
-        subscribed_at=granted.terms.subscribed_at,
+        kind=given.kind,
+        subscribed_at=given.terms.subscribed_at,
         expires_at=expires_at,
-        at=granted.at,
+        at=given.at,
     )
 
 
@@ -142,7 +151,7 @@ async def settle(
 
     Usage counts at the instant of the start. Further attempts of a run cost their prompt.
     """
-    await tx.users.hold(work.owner_id)
+    await tx.users.lock_usage(work.owner_id)
     held = await tx.usage.release(
         generation_id=work.generation_id if reservation_id is None else None, id=reservation_id
     )
@@ -158,7 +167,7 @@ async def settle(
     await _correct(tx, work.owner_id, held, used, terms=terms, started_at=started_at)
     is_answer = work.kind is UsageKind.ANSWER
     if entries and is_answer and work.conversation_id is not None:
-        await tx.usage.add_to_conversation(
+        await tx.conversation_usage.add(
             work.conversation_id,
             owner_id=work.owner_id,
             tokens=0 if terms.is_free else _tokens(entries),
@@ -173,7 +182,7 @@ async def recount(tx: Tx, owner_id: int, *, at: int) -> None:
 
     What is under way counts for the subscription that it now falls into.
     """
-    await tx.users.hold(owner_id)
+    await tx.users.lock_usage(owner_id)
     standing = await tx.plans.standing(owner_id=owner_id, at=at)
     subscribed_at = None if standing is None else standing[1]
     if subscribed_at is not None:
@@ -210,8 +219,9 @@ class LedgerService:
             orphans = await tx.usage.orphans(at=self.clock())
         for id, owner_id in orphans:
             async with self.db.transaction() as tx:
-                await tx.users.hold(owner_id)
-                held = await tx.usage.release(id=id)
+                await tx.users.lock_usage(owner_id)
+                # It may have been renewed since.
+                held = await tx.usage.release(id=id, expired_at=self.clock())
                 if held is not None:
                     await _correct(
                         tx, owner_id, held, NOTHING, terms=Terms(), started_at=held.counted_at
@@ -253,20 +263,26 @@ class LedgerService:
         at = self.clock()
         recent = starts_at(Window.TWELVE_HOURS, at)
         async with self.db.transaction() as tx:
-            if await tx.plans.standing(owner_id=user_id, at=at) is None:
+            standing = await tx.plans.standing(owner_id=user_id, at=at)
+            if standing is None:
                 raise NotFound("user")
-            await tx.users.hold(user_id)
+            await tx.users.lock_usage(user_id)
             before = await tx.usage.buckets(owner_id=user_id, since=recent)
             await recount(tx, user_id, at=at)
-            return before == await tx.usage.buckets(owner_id=user_id, since=recent)
+            after = await tx.usage.buckets(owner_id=user_id, since=recent)
+            # Of a subscription that is over nothing is counted anew.
+            return all(
+                before.get(key, NOTHING) == after.get(key, NOTHING)
+                for key in before.keys() | after.keys()
+                if key[0] != BucketKind.SUBSCRIPTION or key[1] == standing[1]
+            )
 
     async def forget_steps(self, actor: Actor) -> int:
         """Remove five-minute sums that no window reaches any more; return how many."""
         actor.require_admin()
         before = starts_at(Window.TWELVE_HOURS, self.clock()) - ROLLING[Window.TWELVE_HOURS]
         async with self.db.transaction() as tx:
-            await tx.usage.forget_steps(before=before)
-        return 0
+            return await tx.usage.forget_steps(before=before, limit=STEPS_MAX)
 
 
 def _watched(plan: Plan, terms: Terms, kind: UsageKind) -> list[Limited]:

@@ -79,7 +79,7 @@ async def finish(
     )
     async with db.transaction() as tx:
         # The conversation first, as whoever starts, retries or deletes in it: no deadlock.
-        wants_title = await tx.conversations.hold(generation.conversation_id)
+        wants_title = await tx.conversations.lock_to_finish(generation.conversation_id)
         is_ours = await tx.generations.finish(
             generation.id,
             worker=generation.worker,

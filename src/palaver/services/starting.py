@@ -12,11 +12,12 @@ from msgspec.structs import replace
 from palaver.domain.conversations import Conversation, Message
 from palaver.domain.generations import Generation, Options, Recipe
 from palaver.domain.providers import Turn
+from palaver.domain.usage import total
 from palaver.domain.users import Actor
 from palaver.kit.clock import Clock
 from palaver.kit.ids import new_uuid
-from palaver.services.driver import Driver
-from palaver.services.ledger import grant, hold
+from palaver.services.driver import Driver, request_cancels
+from palaver.services.ledger import grant, reserve
 from palaver.services.models import ModelService, ResolvedModel
 from palaver.services.prompts import Prompt, build_prompt
 from palaver.storage.tx import Tx
@@ -93,7 +94,9 @@ class Starter:
             max_tokens=self.answer_cap(resolved, choice.options),
             context=context,
         )
-        asked_model = choice.asked_model or (None if choice.model else conversation.asked_model)
+        asked_model = choice.asked_model
+        if asked_model is None and resolved.model.name == conversation.model and not choice.model:
+            asked_model = conversation.asked_model  # it goes on under the name it began with
         if conversation.active_message_id != question.id:
             await tx.messages.leave_branch(conversation.id, after_id=question.id)
         answer = await tx.messages.insert(
@@ -141,8 +144,46 @@ class Starter:
             terms=granted.terms,
             at=at,
         )
-        await hold(tx, granted, generation_id=generation.id)
+        await reserve(tx, granted, generation_id=generation.id)
         return Start(generation, replace(prompt, max_tokens=granted.max_tokens))
+
+    async def make_way(
+        self,
+        tx: Tx,
+        conversation: Conversation,
+        question: Message,
+        resolved: ResolvedModel,
+        choice: Choice,
+    ) -> list[int]:
+        """Ask for an end of what runs in a conversation, as a new run is to take its place.
+
+        Return the runs, for `Driver.cancel`. Raises as `begin` will, and then nothing is stopped:
+        what is held for them counts as free, since they will have given it back by then.
+        """
+        at = self.clock()
+        live = await request_cancels(tx, conversation.id, at=at)
+        if live:
+            cap = self.answer_cap(resolved, choice.options)
+            prompt = await build_prompt(
+                tx, conversation, question, resolved=resolved, max_tokens=cap
+            )
+            held = await tx.usage.held(owner_id=conversation.owner_id)
+            # Their messages stay counted: a canceled answer is one.
+            freed = total(
+                replace(each.amounts, messages=0, free_messages=0)
+                for each in held
+                if each.generation_id in live
+            )
+            await grant(
+                tx,
+                conversation.owner_id,
+                resolved.model,
+                prompt_tokens=prompt.reserved_prompt_tokens,
+                max_tokens=prompt.max_tokens,
+                freed=freed,
+                at=at,
+            )
+        return live
 
     def launch(self, start: Start) -> None:
         """Begin a run whose record is durable; returns at once."""

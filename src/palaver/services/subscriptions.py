@@ -65,7 +65,7 @@ class SubscriptionService:
         _check_time(start_at, end_at)
         async with self.db.transaction() as tx:
             owner = await _user(tx, user)
-            await tx.users.hold(owner.id)
+            await tx.users.lock_usage(owner.id)
             plan = await _plan(tx, plan_id)
             if end_at is None and plan.duration_days:
                 end_at = start_at + plan.duration_days * DAY_MICROSECONDS
@@ -84,7 +84,7 @@ class SubscriptionService:
         at = self.clock()
         async with self.db.transaction() as tx:
             owner = await _user(tx, user)
-            await tx.users.hold(owner.id)
+            await tx.users.lock_usage(owner.id)
             if not await tx.subscriptions.end(owner.id, at=at):
                 raise NotFound("subscription")
             await self._note(tx, actor, AuditAction.UNSUBSCRIBED, owner.username)

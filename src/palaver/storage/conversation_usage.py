@@ -1,7 +1,4 @@
-"""What each conversation has used, in the database: one row each, which outlives the conversation.
-
-Written with the ledger (`UsageStore.add_to_conversation`), read here.
-"""
+"""What each conversation has used: one row each, which outlives the conversation."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -21,6 +18,16 @@ _LIST_BEFORE: Final = Statement(
     ConversationUsage,
 )
 
+_ADD: Final[Statement[None]] = Statement(
+    """insert into conversation_usage
+        (conversation_id, owner_id, tokens, free_tokens, is_free, created_at, updated_at)
+    values (:conversation_id, :owner_id, :tokens, :free_tokens, :is_free, :at, :at)
+    on conflict (conversation_id) do update set
+        tokens = conversation_usage.tokens + excluded.tokens,
+        free_tokens = conversation_usage.free_tokens + excluded.free_tokens,
+        is_free = excluded.is_free, updated_at = excluded.updated_at"""
+)
+
 
 class ConversationUsageStore:
     """`conversation_usage`."""
@@ -36,4 +43,25 @@ class ConversationUsageStore:
             return await self._connection.all(_LIST, owner_id=owner_id, limit=limit)
         return await self._connection.all(
             _LIST_BEFORE, owner_id=owner_id, limit=limit, before=before
+        )
+
+    async def add(
+        self,
+        conversation_id: int,
+        *,
+        owner_id: int,
+        tokens: int,
+        free_tokens: int,
+        is_free: bool,
+        at: int,
+    ) -> None:
+        """Add an answer's tokens to what its conversation has used."""
+        await self._connection.run(
+            _ADD,
+            conversation_id=conversation_id,
+            owner_id=owner_id,
+            tokens=tokens,
+            free_tokens=free_tokens,
+            is_free=int(is_free),
+            at=at,
         )

@@ -103,7 +103,7 @@ _ENTITLE: Final = Statement(
 _ARCHIVE: Final[Statement[None]] = Statement(
     "update conversations set archived_at = :archived_at, updated_at = :at where id = :id"
 )
-_HOLD: Final = Statement(
+_LOCK_TO_FINISH: Final = Statement(
     """select case when title is null and auto_titled = 1 and deleted_at is null then 1 else 0 end
     from conversations where id = :id {for_update}""",
     bool,
@@ -212,7 +212,7 @@ class ConversationStore:
         id: int,
         *,
         leaf_id: int,
-        model: str | None,
+        model: str | None = None,
         asked_model: str | None = None,
         at: int,
     ) -> None:
@@ -255,12 +255,12 @@ class ConversationStore:
         """Put it away, or with None take it out again."""
         await self._connection.run(_ARCHIVE, id=id, archived_at=archived_at, at=at)
 
-    async def hold(self, id: int) -> bool:
+    async def lock_to_finish(self, id: int) -> bool:
         """Keep others from changing its tree until the end, whoever owns it, deleted or not.
 
         Tell whether it waits for a title of the model's.
         """
-        return await self._connection.one(_HOLD, id=id) or False
+        return await self._connection.one(_LOCK_TO_FINISH, id=id) or False
 
     async def touch(self, id: int, *, at: int) -> None:
         """Bring it to the top of its owner's list."""

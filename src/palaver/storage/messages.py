@@ -61,6 +61,12 @@ _NEWEST_QUESTION: Final = Statement(
 _LATER: Final = Statement(
     f"select uuid from messages where {_SHOWN} and id > :after_id order by id", str
 )
+_BETWEEN: Final = Statement(
+    """select uuid from messages where conversation_id = :conversation_id and is_active = 0
+        and is_hidden = 0 and deleted_at is null and id > :after_id and id < :before_id
+    order by id""",
+    str,
+)
 _RENUMBER: Final[Statement[None]] = Statement("update messages set uuid = :uuid where id = :id")
 _LEAVE_BRANCH: Final[Statement[None]] = Statement(
     f"update messages set is_active = 0 where {_BRANCH} and id > :after_id"
@@ -158,6 +164,14 @@ class MessageStore:
         """Return the uuids of what is shown below a message, oldest first."""
         return await self._connection.all(
             _LATER, conversation_id=conversation_id, after_id=after_id
+        )
+
+    async def between(
+        self, conversation_id: int, *, after_id: int, before_id: int
+    ) -> Sequence[str]:
+        """Return the uuids of what left the branch between two messages, oldest first."""
+        return await self._connection.all(
+            _BETWEEN, conversation_id=conversation_id, after_id=after_id, before_id=before_id
         )
 
     async def renumber(self, id: int, *, uuid: str) -> None:

@@ -52,7 +52,10 @@ _RELEASE: Final = Statement(
     Reservation,
 )
 _RELEASE_ALONE: Final = Statement(
-    f"delete from reservations where id = :id returning {_RESERVED}", Reservation
+    f"""delete from reservations where id = :id
+        and (expires_at is null or expires_at < :expired_at)
+    returning {_RESERVED}""",
+    Reservation,
 )
 _RENEW: Final = Statement(
     "update reservations set expires_at = :expires_at where id = :id returning id", int
@@ -88,16 +91,6 @@ def _entry(*columns: object) -> UsageEntry:
 
 _LIST: Final = Statement(
     f"select {_ENTRY} from usage_entries where owner_id = :owner_id order by id", _entry
-)
-
-_ADD_CONVERSATION: Final[Statement[None]] = Statement(
-    """insert into conversation_usage
-        (conversation_id, owner_id, tokens, free_tokens, is_free, created_at, updated_at)
-    values (:conversation_id, :owner_id, :tokens, :free_tokens, :is_free, :at, :at)
-    on conflict (conversation_id) do update set
-        tokens = conversation_usage.tokens + excluded.tokens,
-        free_tokens = conversation_usage.free_tokens + excluded.free_tokens,
-        is_free = excluded.is_free, updated_at = excluded.updated_at"""
 )
 
 _BUCKET: Final = "(:owner_id, :{0}_kind, :{0}_at, " + ", ".join(f":{n}" for n in _AMOUNTS) + ")"
@@ -160,7 +153,9 @@ _BUCKETS: Final = Statement(
 )
 _FORGET: Final[Statement[None]] = Statement("delete from usage_buckets where owner_id = :owner_id")
 _FORGET_STEPS: Final[Statement[None]] = Statement(
-    "delete from usage_buckets where kind = 1 and starts_at < :before"
+    """delete from usage_buckets where (owner_id, kind, starts_at) in (
+        select owner_id, kind, starts_at from usage_buckets where kind = 1 and starts_at < :before
+        limit :limit)"""
 )
 _LINES: Final = """
     select counted_at,
@@ -232,12 +227,19 @@ class UsageStore:
         return id
 
     async def release(
-        self, *, generation_id: int | None = None, id: int | None = None
+        self,
+        *,
+        generation_id: int | None = None,
+        id: int | None = None,
+        expired_at: int = _NEVER,
     ) -> Reservation | None:
-        """Take a reservation out and return it; what it held is still counted."""
+        """Take a reservation out and return it; what it held is still counted.
+
+        With `expired_at` only one that is not alive at that instant.
+        """
         if generation_id is not None:
             return await self._connection.one(_RELEASE, generation_id=generation_id)
-        return await self._connection.one(_RELEASE_ALONE, id=id)
+        return await self._connection.one(_RELEASE_ALONE, id=id, expired_at=expired_at)
 
     async def renew(self, id: int, *, expires_at: int) -> bool:
         """Keep a reservation without a generation alive; False if it is gone."""
@@ -265,27 +267,6 @@ class UsageStore:
     async def list(self, *, owner_id: int) -> list[UsageEntry]:
         """Return a user's lines of the ledger, oldest first."""
         return await self._connection.all(_LIST, owner_id=owner_id)
-
-    async def add_to_conversation(
-        self,
-        conversation_id: int,
-        *,
-        owner_id: int,
-        tokens: int,
-        free_tokens: int,
-        is_free: bool,
-        at: int,
-    ) -> None:
-        """Add an answer's tokens to what its conversation has used."""
-        await self._connection.run(
-            _ADD_CONVERSATION,
-            conversation_id=conversation_id,
-            owner_id=owner_id,
-            tokens=tokens,
-            free_tokens=free_tokens,
-            is_free=int(is_free),
-            at=at,
-        )
 
     # Buckets
 
@@ -365,9 +346,9 @@ class UsageStore:
                 _SUM_UP_ALL, owner_id=owner_id, kind=kind.value, starts_at=since, since=since
             )
 
-    async def forget_steps(self, *, before: int) -> int:
+    async def forget_steps(self, *, before: int, limit: int) -> int:
         """Remove five-minute buckets that no window reaches any more; return how many."""
-        return await self._connection.run(_FORGET_STEPS, before=before)
+        return await self._connection.run(_FORGET_STEPS, before=before, limit=limit)
 
 
 def _values(amounts: Amounts) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def _id(id: int) -> int:
 
 _FIND = Statement(f"select {_COLUMNS} from users where id = :id", _user)
 _FIND_BY_UUID = Statement(f"select {_COLUMNS} from users where uuid = :uuid", _user)
-_HOLD = Statement("select id from users where id = :id {for_update}", int)
+_LOCK_USAGE = Statement("select id from users where id = :id {for_update}", int)
 _LOCK = Statement(f"select {_COLUMNS} from users where id = :id {{for_update}}", _user)
 _FIND_BY_NAME = Statement(f"select {_COLUMNS} from users where username_key = :key", _user)
 _FIND_BY_EMAIL = Statement(f"select {_COLUMNS} from users where email_key = :key", _user)
@@ -89,10 +89,10 @@ class UserStore:
         """Return an account. Raises `NotFound`."""
         return await self._get(_FIND_BY_UUID, uuid=uuid)
 
-    async def hold(self, id: int) -> None:
+    async def lock_usage(self, id: int) -> None:
         """Let nobody else count what this user uses, until the transaction ends."""
         if self.connection.engine is Engine.POSTGRESQL:  # SQLite's writer is alone anyway
-            await self.connection.one(_HOLD, id=id)
+            await self.connection.one(_LOCK_USAGE, id=id)
 
     async def lock(self, id: int) -> User:
         """Return an account, and hold its row until the end. Raises `NotFound`."""

@@ -117,6 +117,8 @@ create table usage_buckets (
     primary key (owner_id, kind, starts_at)
 ) {strict};
 
+create index usage_buckets_steps on usage_buckets (starts_at) where kind = 1;
+
 create table conversation_usage (
     id {id},
     conversation_id {int} not null unique,

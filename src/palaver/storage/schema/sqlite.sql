@@ -343,6 +343,8 @@ CREATE TABLE usage_buckets (
     primary key (owner_id, kind, starts_at)
 ) strict;
 
+CREATE INDEX usage_buckets_steps on usage_buckets (starts_at) where kind = 1;
+
 CREATE TABLE usage_entries (
     id integer primary key autoincrement,
     owner_id integer not null,
