@@ -37,19 +37,20 @@ class Splitter:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the data of each event that `chunk` ends. Raises `EventTooLarge`."""
-        # Nearly every chunk is a few whole events of one line each: those are cut without a look
+        # Nearly every chunk is one whole event of one line, or a few: those are cut without a look
         # at each line.
         if (
             self._has_begun
             and not (self._line or self._lines or self._ended_in_cr)
-            and chunk[-2:] == b"\n\n"
+            and chunk.startswith(b"data: ")
+            and chunk.endswith(b"\n\n")
             and b"\r" not in chunk
         ):
-            frames = chunk[:-2].split(b"\n\n")
-            for data in frames:
-                if data[:6] != b"data: " or b"\n" in data:
-                    return self._feed_lines(chunk)
-            return [data[6:] for data in frames]
+            if chunk.find(b"\n", 6) == len(chunk) - 2:
+                return [chunk[6:-2]]
+            frames = chunk[6:-2].split(b"\n\ndata: ")
+            if not any(b"\n" in data for data in frames):
+                return frames
         return self._feed_lines(chunk)
 
     def end(self) -> list[bytes]:
