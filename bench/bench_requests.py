@@ -80,22 +80,22 @@ def _on(folder: Path, url: str | None, on: str, seconds: float, rounds: int) -> 
         reading = request("GET", f"/conversations/{conversation}/messages", cookie)
         _assert_same(server, floor, listing, "/list")
         _assert_same(server, floor, reading, "/messages")
-        share, lone = _compare(server, floor, listing, "/list", seconds, rounds)
+        share, lone, bare = _compare(server, floor, listing, "/list", seconds, rounds)
         yield _share("list the 50 newest of 1,000 conversations", on, share, 50)
-        share, _ = _compare(server, floor, reading, "/messages", seconds, rounds)
+        share, _, _ = _compare(server, floor, reading, "/messages", seconds, rounds)
         yield _share("read a conversation of 200 messages", on, share, 50)
         yield _search(server, searcher, on, 40 if seconds < 1 else 400)
     asyncio.run(_crowd(database, stranger.id))
-    with palaver(folder, database_url=url) as server:
-        crowded = statistics.median(
-            _cpu(server, lambda _: listing, seconds)[1] for _ in range(rounds)
-        )
-    ratio = crowded / lone
+    with palaver(folder, database_url=url) as server, _floor(database, user, conversation) as floor:
+        _, crowded, bare_crowded = _compare(server, floor, listing, "/list", seconds, rounds)
+    # What has grown for the floor as well is the machine: a database that is busy cleaning up.
+    ratio = (crowded / bare_crowded) / (lone / bare)
     yield (
         Row(
             "the same list with 100,000 conversations of others: CPU a request",
             on,
-            f"{crowded:.0f} µs against {lone:.0f} ({ratio:.2f} times)",
+            f"{crowded:.0f} µs against {lone:.0f}, the floor's {bare_crowded:.0f} against "
+            f"{bare:.0f} ({ratio:.2f} times)",
             "≤ 1.15 times",
             ratio <= 1.15,
         )
@@ -141,18 +141,19 @@ def _cpu(server: Server, make: Callable[[int], bytes], seconds: float) -> tuple[
 
 def _compare(
     server: Server, floor: Server, ours: bytes, path: str, seconds: float, rounds: int
-) -> tuple[float, float]:
-    """Return the median share of the floor's rate, and our CPU microseconds a request."""
+) -> tuple[float, float, float]:
+    """Return the median share of the floor's rate, and CPU microseconds a request, ours and its."""
     bare = request("GET", path)
     _cpu(server, lambda _: ours, seconds / 3)
     _cpu(floor, lambda _: bare, seconds / 3)
-    shares, costs = [], []
+    shares, costs, floor_costs = [], [], []
     for _ in range(rounds):
-        below, _cost = _cpu(floor, lambda _: bare, seconds)
+        below, floor_cost = _cpu(floor, lambda _: bare, seconds)
         above, cost = _cpu(server, lambda _: ours, seconds)
         shares.append(above.rate / below.rate)
         costs.append(cost)
-    return statistics.median(shares), statistics.median(costs)
+        floor_costs.append(floor_cost)
+    return statistics.median(shares), statistics.median(costs), statistics.median(floor_costs)
 
 
 def _share(what: str, on: str, share: float, target: int) -> Row:
