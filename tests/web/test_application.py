@@ -38,6 +38,12 @@ class Works:
             raise self.failures.pop(0)
         return Done(self.calls)
 
+    async def work_at(self, call: Call, name: str) -> Done:
+        return await self.work(call)
+
+    async def unheard_of_at(self, call: Call, name: str) -> Done:
+        return await self.unheard_of(call)
+
     async def unheard_of(self, call: Call) -> Done:
         raise RuntimeError("a secret of ours")
 
@@ -45,6 +51,10 @@ class Works:
 def render_error(error: DomainError, call: Call) -> Response:
     statuses = {ErrorKind.NOT_FOUND: 404, ErrorKind.RATE_LIMITED: 429, ErrorKind.INTERNAL: 500}
     return json_answer({"told": error.message}, statuses.get(error.kind, 400))
+
+
+def render_oddly(error: DomainError, call: Call) -> Response:
+    return json_answer({"odd": error.message}, render_error(error, call).status_code)
 
 
 @pytest.fixture
@@ -62,6 +72,8 @@ async def visitor(palaver: Palaver, owner: Visitor, works: Works) -> AsyncIterat
         endpoints=(
             Endpoint("POST", "/work", works.work),
             Endpoint("GET", "/unheard-of", works.unheard_of, Access.PUBLIC),
+            Endpoint("POST", "/odd/{name}", works.work_at, render_error=render_oddly),
+            Endpoint("GET", "/odd/{name}", works.unheard_of_at, render_error=render_oddly),
         ),
         render_error=render_error,
         strays=("/ours/",),
@@ -116,6 +128,20 @@ async def test_a_stray_is_worded_by_whoever_owns_its_prefix(visitor: Visitor) ->
     assert (await visitor.get("/ours/nothing")).json == {"told": "Route not found."}
     page = await visitor.get("/nothing")
     assert page.headers["content-type"].startswith("text/html")
+
+
+@pytest.mark.usefixtures("quiet")
+async def test_an_endpoint_may_word_every_failure_of_its_own(
+    visitor: Visitor, works: Works
+) -> None:
+    works.failures = [DomainError("later", kind=ErrorKind.RATE_LIMITED, retry_after_seconds=3)] * 2
+    refused = await visitor.post("/odd/x")
+    assert (refused.status, refused.json) == (429, {"odd": "later"})
+    assert refused.headers["retry-after"] == "3"
+    assert (await visitor.post("/odd/x", headers=KEY)).json == {"odd": "later"}
+    assert (await visitor.get("/odd/x")).json == {"odd": "An unexpected error occurred."}
+    refused = await visitor.request("PUT", "/odd/x")
+    assert refused.json == {"odd": 'Method "PUT" not allowed.'}
 
 
 async def test_every_answer_names_its_request(visitor: Visitor) -> None:

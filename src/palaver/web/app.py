@@ -20,7 +20,7 @@ from palaver.web.binding import Signature, signature_of
 from palaver.web.bodies import decode_body
 from palaver.web.call import Call
 from palaver.web.cors import new_request_id
-from palaver.web.endpoint import Dialect, Endpoint
+from palaver.web.endpoint import Dialect, Endpoint, RenderError
 from palaver.web.idempotency import once
 from palaver.web.matcher import Matcher
 from palaver.web.rates import count_request, show_allowance
@@ -36,6 +36,11 @@ class Row:
     dialect: Dialect
     endpoint: Endpoint
     signature: Signature
+
+    @property
+    def render_error(self) -> RenderError:
+        """Return what words its failures."""
+        return self.endpoint.render_error or self.dialect.render_error
 
 
 Rows: TypeAlias = Matcher[Row]
@@ -103,28 +108,29 @@ class Application:
         """Return the answer, and the contract whose it is."""
         scope = call.request.scope
         dialect = self._fallback
+        render_error = dialect.render_error
         try:
-            path: str = scope["path"]
             found = self._rows.find(_segments(scope))
             if found is None:
-                dialect = self._owner_of_stray(path)
+                dialect = self._owner_of_stray(scope["path"])
+                render_error = dialect.render_error
                 raise NotFound("route")
             leaf, values = found
-            dialect = next(iter(leaf.methods.values())).dialect
             method = scope["method"]
-            row = leaf.methods.get("GET" if method == "HEAD" else method)
-            if row is None:
+            answering = leaf.methods.get("GET" if method == "HEAD" else method)
+            row = answering or next(iter(leaf.methods.values()))
+            dialect, render_error = row.dialect, row.render_error
+            if answering is None:
                 raise MethodNotAllowed(method, leaf.allow)
-            dialect = row.dialect
             return dialect, await self._handle(call, row, values)
         except DomainError as error:
-            return dialect, render(dialect, call, error)
+            return dialect, _rendered(error, call, dialect, render_error)
         except ClientDisconnect:
             raise
         except Exception:
             log.exception("%s %s failed", scope["method"], scope["path"])
             unexpected = DomainError("An unexpected error occurred.")
-            return dialect, render(dialect, call, unexpected)
+            return dialect, _rendered(unexpected, call, dialect, render_error)
 
     async def _handle(self, call: Call, row: Row, values: list[str]) -> Response:
         endpoint, signature = row.endpoint, row.signature
@@ -154,7 +160,7 @@ class Application:
             try:
                 return await run()
             except DomainError as error:
-                return render(row.dialect, call, error)
+                return _rendered(error, call, row.dialect, row.render_error)
 
         key = call.header(b"idempotency-key") if endpoint.changes else None
         if key is None or call.actor.user_id is None:
@@ -171,9 +177,11 @@ class Application:
         return max(prefixes, key=itemgetter(0), default=(0, self._fallback))[1]
 
 
-def render(dialect: Dialect, call: Call, error: DomainError) -> Response:
-    """Return a failure in a contract's own shape, with the headers that HTTP asks for."""
-    response = dialect.render_error(error, call)
+def _rendered(
+    error: DomainError, call: Call, dialect: Dialect, render_error: RenderError
+) -> Response:
+    """Return a failure in its own shape, with the headers that HTTP asks for."""
+    response = render_error(error, call)
     if error.retry_after_seconds is not None:
         response.headers["retry-after"] = str(max(1, error.retry_after_seconds))
     if isinstance(error, MethodNotAllowed):

@@ -16,6 +16,9 @@ Handler: TypeAlias = Callable[..., Any]
 """An async function whose signature is the endpoint's schema: see `palaver.web.binding`."""
 
 
+RenderError: TypeAlias = Callable[[DomainError, Call], Response]
+"""Words a failure, with its status."""
+
 Gate: TypeAlias = Callable[[Call], Awaitable[None]]
 """Raises `DomainError` where an endpoint is closed to everybody: a 403 comes before any 400."""
 
@@ -50,6 +53,7 @@ class Endpoint:
     max_bytes: int = JSON_MAX_BYTES
     is_documented: bool = True  # stands in the OpenAPI document
     refuses: tuple[int, ...] = ()  # statuses of failures that its signature does not tell of
+    render_error: RenderError | None = None  # where it words failures unlike its contract
     events: tuple[type, ...] = ()  # the data of the events of an `EventStream`
     # What it answers with statuses that are no success, where that is not the contract's failure.
     answers: Mapping[int, type] = field(default_factory=dict, hash=False)
@@ -67,7 +71,7 @@ class Dialect:
     name: str
     title: str
     endpoints: tuple[Endpoint, ...]
-    render_error: Callable[[DomainError, Call], Response]
+    render_error: RenderError
     error_shapes: dict[int, Any] = field(default_factory=dict)  # status → struct, for OpenAPI
     strays: tuple[str, ...] = ()  # prefixes whose unmatched paths this contract answers
     signs_in_by: str = "bearer"  # or "cookie": what its document tells clients to send

@@ -3,6 +3,7 @@
 from typing import Final
 
 from palaver.dialects.companion import authentication, conversations, messages, users, wire
+from palaver.dialects.companion.errors import render_token_error
 from palaver.web.endpoint import Access, Endpoint
 
 PUBLIC: Final = Access.PUBLIC
@@ -11,7 +12,15 @@ EVENTS: Final = (wire.Content, wire.Done, wire.Failure)
 
 ENDPOINTS: Final = (
     # Authentication
-    Endpoint("POST", "/token", authentication.sign_in, PUBLIC, takes_form=True, refuses=(400, 429)),
+    Endpoint(
+        "POST",
+        "/token",
+        authentication.sign_in,
+        PUBLIC,
+        takes_form=True,
+        refuses=(400, 429),
+        render_error=render_token_error,
+    ),
     # Conversations
     Endpoint("GET", "/api/v1/conversations/", conversations.list_),
     Endpoint("POST", "/api/v1/conversations/", conversations.create, status=201),

@@ -3,7 +3,7 @@
 from typing import Final
 
 from palaver.dialects.sessions import wire
-from palaver.dialects.sessions.pages.errors import render_error
+from palaver.dialects.sessions.errors import render_error
 from palaver.dialects.sessions.pages.routes import ROUTES as PAGES
 from palaver.dialects.sessions.routes import ENDPOINTS
 from palaver.web.endpoint import Dialect

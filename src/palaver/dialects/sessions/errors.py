@@ -18,7 +18,6 @@ from palaver.web.answers import json_answer
 from palaver.web.bodies import MALFORMED, NUL
 from palaver.web.call import Call
 
-LOGIN_PATH: Final = "/api/v1/auth/login"
 WHOLE: Final = "non_field_errors"
 
 _REFUSED: Final = {
@@ -37,7 +36,7 @@ _REFUSED: Final = {
 
 def render_error(error: DomainError, call: Call) -> Response:
     """Return a failure with its status."""
-    if (fields := _fields(error, call)) is not None:
+    if (fields := _fields(error)) is not None:
         return json_answer(fields, 400)
     if error.kind in _REFUSED:
         return json_answer(_REFUSED[error.kind], 401)
@@ -45,7 +44,14 @@ def render_error(error: DomainError, call: Call) -> Response:
     return json_answer(wire.Error(_detail(error, call) or words.format(error.message)), status)
 
 
-def _fields(error: DomainError, call: Call) -> wire.ValidationError | None:
+def render_login_error(error: DomainError, call: Call) -> Response:
+    """Return a failure of "User Login": where there is no token yet, it is not the token's."""
+    if error.kind is ErrorKind.USER_INACTIVE:
+        return json_answer({WHOLE: ["User account is disabled."]}, 400)
+    return render_error(error, call)
+
+
+def _fields(error: DomainError) -> wire.ValidationError | None:
     """Return what is wrong by field, None where no field is to blame."""
     if isinstance(error, InvalidInput):
         return render_faults(error)
@@ -55,9 +61,6 @@ def _fields(error: DomainError, call: Call) -> wire.ValidationError | None:
         return {"Idempotency-Key": [error.message]}
     if error.kind is ErrorKind.INVALID_CREDENTIALS:
         return {WHOLE: ["Unable to log in with provided credentials."]}
-    path: str = call.request.scope["path"]
-    if error.kind is ErrorKind.USER_INACTIVE and path.startswith(LOGIN_PATH):
-        return {WHOLE: ["User account is disabled."]}
     return None
 
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from palaver.dialects.sessions import authentication, chat
+from palaver.dialects.sessions.errors import render_login_error
 from palaver.web.endpoint import Access, Endpoint
 
 PUBLIC: Final = Access.PUBLIC
@@ -19,7 +20,14 @@ ENDPOINTS: Final = (
         gate=authentication.may_register,
         refuses=(403,),
     ),
-    Endpoint("POST", "/api/v1/auth/login/", authentication.login, PUBLIC, refuses=(429,)),
+    Endpoint(
+        "POST",
+        "/api/v1/auth/login/",
+        authentication.login,
+        PUBLIC,
+        refuses=(429,),
+        render_error=render_login_error,
+    ),
     Endpoint("POST", "/api/v1/auth/logout/", authentication.logout),
     Endpoint("GET", "/api/v1/auth/profile/", authentication.profile),
     Endpoint("POST", "/api/v1/auth/token/refresh/", authentication.refresh, PUBLIC, refuses=(401,)),

@@ -1,5 +1,6 @@
 """How the `subscriptions` contract words a failure: `{"error": a phrase, "detail": a sentence}`."""
 
+from collections.abc import Mapping
 from typing import Final, assert_never
 
 from starlette.responses import Response
@@ -20,12 +21,23 @@ from palaver.web.call import Call
 _NO_SUBSCRIPTION: Final = wire.Error(
     "No active subscription found", "You have no subscription: what is open to everybody applies."
 )
+_NAMES: Final = {"content": "message"}
+"""What "Send Message to Session" calls it; "Edit Message" calls it `content`."""
 _NOUNS: Final = {"conversation": "Chat session", "session": "Chat session", "message": "Message"}
 """What is missing, by its noun inside."""
 
 
-def render_error(error: DomainError, call: Call) -> Response:
+def render_error(error: DomainError, call: Call) -> Response:  # noqa: ARG001  # what a contract gets
     """Return a failure with its status."""
+    return _render(error, {})
+
+
+def render_send_error(error: DomainError, call: Call) -> Response:  # noqa: ARG001  # see above
+    """Return a failure of "Send Message to Session"."""
+    return _render(error, _NAMES)
+
+
+def _render(error: DomainError, names: Mapping[str, str]) -> Response:
     status, phrase = meaning(error.kind)
     match error:
         case QuotaExceeded():
@@ -40,7 +52,7 @@ def render_error(error: DomainError, call: Call) -> Response:
                 status,
             )
         case InvalidInput():
-            detail = " ".join(render_fault(fault, call) for fault in error.faults)
+            detail = " ".join(_told(fault, names) for fault in error.faults)
         case NotFound(noun="subscription"):
             return json_answer(_NO_SUBSCRIPTION, status)
         case NotFound(noun=noun) if noun in _NOUNS:
@@ -50,12 +62,11 @@ def render_error(error: DomainError, call: Call) -> Response:
     return json_answer(wire.Error(phrase, detail), status)
 
 
-def render_fault(fault: FieldFault, call: Call) -> str:
+def _told(fault: FieldFault, names: Mapping[str, str]) -> str:
     """Return a sentence that names the field, in the word that this route has for it."""
-    field = fault.field
-    if field == "content" and call.request.scope["path"].rstrip("/").endswith("/send"):
-        field = "message"
-    return fault.message if field == "body" else f"{field}: {fault.message}"
+    if fault.field == "body":
+        return fault.message
+    return f"{names.get(fault.field, fault.field)}: {fault.message}"
 
 
 def meaning(kind: ErrorKind) -> tuple[int, str]:  # noqa: C901  # one line a kind, no logic

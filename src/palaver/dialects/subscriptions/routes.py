@@ -11,6 +11,7 @@ from palaver.dialects.subscriptions import (
     users,
     wire,
 )
+from palaver.dialects.subscriptions.errors import render_send_error
 from palaver.web.endpoint import Endpoint
 
 PROVIDER_REFUSES: Final = (429, 502, 504)
@@ -37,6 +38,7 @@ ENDPOINTS: Final = (
         chat_sessions.send,
         status=201,
         refuses=PROVIDER_REFUSES,
+        render_error=render_send_error,
     ),
     Endpoint("POST", "/api/chat-sessions/{session_id}/update-title/", chat_sessions.update_title),
     Endpoint(

@@ -1,6 +1,5 @@
-"""How the contract words a failure: as its API does, and on its pages as a page."""
+"""How the contract words a failure on its pages, and one of "Rename Session"."""
 
-import re
 from typing import Final
 
 from starlette.responses import RedirectResponse, Response
@@ -14,20 +13,13 @@ from palaver.web.authentication import is_foreign
 from palaver.web.call import Call
 from palaver.web.html import problem_page
 
-_IS_API: Final = re.compile(r"/(api/|load_session/|chat/session/.)")
-_IS_RENAME: Final = re.compile(r"/chat/session/[^/]+/rename/?")
-_ABOUT_RENAMING: Final = {
-    ErrorKind.NOT_FOUND,
-    ErrorKind.INVALID_INPUT,
-    ErrorKind.IDEMPOTENCY_MISMATCH,
-}
 _NOBODY: Final = {
     ErrorKind.UNAUTHENTICATED,
     ErrorKind.SESSION_EXPIRED,
     ErrorKind.INVALID_TOKEN,
     ErrorKind.USER_INACTIVE,
 }
-_REFUSES_RENAME: Final = {
+_ABOUT_RENAMING: Final = {
     ErrorKind.NOT_FOUND,
     ErrorKind.INVALID_INPUT,
     ErrorKind.IDEMPOTENCY_MISMATCH,
@@ -35,13 +27,8 @@ _REFUSES_RENAME: Final = {
 _OUT_OF_DATE: Final = "This form is out of date. Go back, load its page anew, and send it again."
 
 
-def render_error(error: DomainError, call: Call) -> Response:
-    """Return a failure with its status: JSON for scripts, a page for readers."""
-    path: str = call.request.scope["path"]
-    if _IS_RENAME.fullmatch(path) and error.kind in _REFUSES_RENAME:
-        return _refused_rename(error)
-    if _IS_API.match(path):
-        return api.render_error(error, call)
+def render_page_error(error: DomainError, call: Call) -> Response:
+    """Return a failure of a page: a page, or JSON for a script that asks for it."""
     if error.kind in _NOBODY:
         return RedirectResponse(login_for(call), 302)
     if wants_json(call):
@@ -59,7 +46,10 @@ def _page(error: DomainError, call: Call) -> Response:
     return problem_page(status, message, request_id=call.request_id, title=title)
 
 
-def _refused_rename(error: DomainError) -> Response:
+def render_rename_error(error: DomainError, call: Call) -> Response:
+    """Return a failure of "Rename Session": what is wrong with the title has a shape of its own."""
+    if error.kind not in _ABOUT_RENAMING:
+        return api.render_error(error, call)
     if error.kind is ErrorKind.NOT_FOUND:
         return json_answer(wire.Refused(False, "Not found."), 404)
     reason = error.message

@@ -7,14 +7,17 @@ from functools import partial
 from typing import Final
 
 from palaver.dialects.sessions.pages import accounts, chat, sessions, wire
+from palaver.dialects.sessions.pages.errors import render_page_error, render_rename_error
 from palaver.web.endpoint import Access, Csrf, Endpoint
 from palaver.web.forms import FORM_MAX_BYTES
 
 PUBLIC: Final = Access.PUBLIC
 REFUSED: Final = {400: wire.Refused, 404: wire.Refused}
 
-_page = partial(Endpoint, "GET", is_documented=False)
-_form = partial(Endpoint, "POST", is_documented=False, takes_form=True)
+_page = partial(Endpoint, "GET", is_documented=False, render_error=render_page_error)
+_form = partial(
+    Endpoint, "POST", is_documented=False, takes_form=True, render_error=render_page_error
+)
 _json = partial(Endpoint, csrf=Csrf.OPTIONAL)  # the document asks scripts for no token
 
 ROUTES: Final = (
@@ -29,7 +32,13 @@ ROUTES: Final = (
     _page("/", chat.home),
     _form("/", chat.begin),
     _json("POST", "/chat/session/create/", sessions.create, status=201),
-    _json("POST", "/chat/session/{session_id}/rename/", sessions.rename, answers=REFUSED),
+    _json(
+        "POST",
+        "/chat/session/{session_id}/rename/",
+        sessions.rename,
+        answers=REFUSED,
+        render_error=render_rename_error,
+    ),
     _json("DELETE", "/chat/session/{session_id}/delete/", sessions.delete),
     _json("GET", "/load_session/{session_id}/", sessions.load),
     _page("/chat/{session_id}/", chat.show),
