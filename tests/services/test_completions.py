@@ -246,8 +246,7 @@ async def test_only_who_is_signed_in_asks(desk: Desk) -> None:
 
 async def test_many_at_once_never_pass_a_limit_together(desk: Desk) -> None:
     async with desk.talk.db.read() as tx:
-        plan = await tx.plans.default()
-        assert plan is not None
+        (plan,) = await tx.plans.all()
     change = PlanChange(daily_max_messages=10)
     await PlanService(desk.talk.db).update(SYSTEM, plan.id, change)
     desk.talk.provider.scripts = [words("Hello")]

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import pytest
 
+from palaver.domain.chatbots import ChatbotChange
 from palaver.domain.errors import DomainError, ErrorKind, InvalidInput, NotFound, QuotaExceeded
 from palaver.domain.limits import LIMITS
 from palaver.domain.plans import DAY_MICROSECONDS, NEW, LinkedPlan, PlanChange
 from palaver.domain.users import SYSTEM
 from palaver.kit.clock import DAY, HOUR, SECOND
+from palaver.services.chatbots import ChatbotService
 from palaver.services.plans import PlanService
 from palaver.services.subscriptions import SubscriptionService
 from palaver.storage.database import Database
@@ -139,6 +141,31 @@ async def test_a_subscription_is_current_from_its_start_until_before_its_end(hou
     assert await house.plan_name() == "Default"
     with pytest.raises(NotFound):
         await house.plans.current(owner)
+
+
+async def test_of_several_that_are_current_the_one_that_began_last_counts_everywhere(
+    house: House,
+) -> None:
+    owner, at = house.cast.owner, house.clock()
+    chatbots = ChatbotService(house.db, clock=house.clock)
+    plans = []
+    for name in ("Second", "Third", "First"):
+        own = ChatbotChange(name=name, open_to_all=False)
+        chatbot = await chatbots.create(SYSTEM, own)
+        plans.append((await house.plan(name, chatbot_ids=[chatbot.id])).plan)
+    async with house.db.transaction() as tx:
+        for plan, start_at in zip(plans, (at - 2, at - 2, at - 3), strict=True):
+            span = {"start_at": start_at, "end_at": None, "at": at}
+            await tx.subscriptions.insert(owner_id=owner.owner_id, plan_id=plan.id, **span)
+    async with house.db.read() as tx:
+        standing = await tx.plans.standing(owner_id=owner.owner_id, at=at)
+        found = await tx.subscriptions.current_between(1, owner.owner_id, at=at)
+    assert standing == (plans[1], at - 2)
+    assert found == {owner.owner_id: (await house.plans.current(owner))[1]}
+    assert (await house.plans.current(owner))[0] == plans[1]
+    assert await house.plan_name() == "Third"
+    seen = {chatbot.name for chatbot in await chatbots.list(owner)}
+    assert seen & {"First", "Second", "Third"} == {"Third"}
 
 
 async def test_of_many_who_assign_at_once_one_subscription_stays(house: House) -> None:

@@ -99,7 +99,7 @@ class ChatbotService:
             raise InvalidInput.of("name", Fault.MISSING, "This field is required.")
         chatbot = replace(NEW, **change.columns(), created_at=self.clock())
         async with self.db.transaction() as tx:
-            await tx.chatbots.hold()
+            await tx.chatbots.lock_all()
             stored = await tx.chatbots.insert(chatbot)
             if stored is None:
                 raise _conflict("Another chatbot has this name.")
@@ -112,7 +112,7 @@ class ChatbotService:
         actor.require_admin()
         columns = change.columns()
         async with self.db.transaction() as tx:
-            await tx.chatbots.hold()
+            await tx.chatbots.lock_all()
             chatbot = replace(await _get(tx, id), **columns)
             if await tx.chatbots.is_taken(chatbot.name, except_id=id):
                 raise _conflict("Another chatbot has this name.")
@@ -129,7 +129,7 @@ class ChatbotService:
         """
         actor.require_admin()
         async with self.db.transaction() as tx:
-            await tx.chatbots.hold()
+            await tx.chatbots.lock_all()
             chatbot = await _get(tx, id)
             if await tx.chatbots.is_used(id):
                 raise _conflict("There are conversations with this chatbot: deactivate it instead.")

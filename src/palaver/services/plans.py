@@ -27,7 +27,7 @@ class PlanService:
         Raises `NotFound` for who has none: they are on the default plan.
         """
         async with self.db.read(snapshot=True) as tx:
-            found = await tx.plans.current(owner_id=actor.owner_id, at=self.clock())
+            found = await tx.subscriptions.current(owner_id=actor.owner_id, at=self.clock())
             plan = None if found is None else await tx.plans.get(found.plan_id)
         if found is None or plan is None:
             raise NotFound("subscription")
@@ -60,7 +60,7 @@ class PlanService:
             raise InvalidInput.of("name", Fault.MISSING, "This field is required.")
         plan = replace(NEW, **change.columns(), created_at=self.clock())
         async with self.db.transaction() as tx:
-            await tx.plans.hold()
+            await tx.plans.lock_all()
             await _check(tx, plan)
             if plan.is_default:
                 await tx.plans.dethrone(except_id=plan.id)
@@ -79,7 +79,7 @@ class PlanService:
         actor.require_admin()
         columns = change.columns()
         async with self.db.transaction() as tx:
-            await tx.plans.hold()
+            await tx.plans.lock_all()
             former = await _get(tx, id)
             plan = replace(former, **columns)
             if former.is_default and not plan.is_default:
@@ -100,7 +100,7 @@ class PlanService:
         """
         actor.require_admin()
         async with self.db.transaction() as tx:
-            await tx.plans.hold()
+            await tx.plans.lock_all()
             plan = await _get(tx, id)
             if plan.is_default:
                 raise _conflict("This is the default plan: make another one that first.")

@@ -122,7 +122,7 @@ async def _user(tx: Tx, user: UserKey) -> User:
 
 async def _plan(tx: Tx, id: int) -> Plan:
     """Return a plan that can be subscribed to, and that nobody removes meanwhile."""
-    await tx.plans.hold()
+    await tx.plans.lock_all()
     plan = await tx.plans.get(id)
     if plan is None or not plan.is_active:
         what = "There is no plan with this id." if plan is None else "This plan is not active."

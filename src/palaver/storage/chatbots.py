@@ -23,7 +23,7 @@ _VISIBLE: Final = Statement(
     Chatbot,
 )
 _GET: Final = Statement(f"select {_COLUMNS} from chatbots where id = :id", Chatbot)
-_HOLD: Final = Statement("select id from chatbots order by id {for_update}", int)
+_LOCK_ALL: Final = Statement("select id from chatbots order by id {for_update}", int)
 _INSERT: Final = Statement(
     f"""insert into chatbots ({", ".join(_GIVEN)}, created_at)
     values ({", ".join(f":{name}" for name in _GIVEN)}, :created_at)
@@ -62,9 +62,9 @@ class ChatbotStore:
         """Return a chatbot."""
         return await self._connection.one(_GET, id=id)
 
-    async def hold(self) -> None:
+    async def lock_all(self) -> None:
         """Let nobody else make, change or delete a chatbot until the transaction ends."""
-        await self._connection.all(_HOLD)
+        await self._connection.all(_LOCK_ALL)
 
     async def insert(self, chatbot: Chatbot) -> Chatbot | None:
         """Store a new chatbot, under an id of its own; None when its name is taken."""

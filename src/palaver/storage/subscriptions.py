@@ -7,12 +7,27 @@ from palaver.storage.connection import Connection
 from palaver.storage.statements import Statement
 
 _COLUMNS: Final = ", ".join(Subscription.__struct_fields__)
+_OF_TABLE: Final = ", ".join(f"subscriptions.{name}" for name in Subscription.__struct_fields__)
 
+
+def current(column: str, *, owner: str = ":owner_id") -> str:
+    """Return SQL for a column of the subscription that a user has at `:at`, null without one.
+
+    Of several it is the one that began last. The one text of this, for other stores too.
+    """
+    return f"""(select mine.{column} from subscriptions as mine
+        where mine.owner_id = {owner} and mine.start_at <= :at
+            and (mine.end_at is null or mine.end_at > :at)
+        order by mine.start_at desc, mine.id desc limit 1)"""
+
+
+_CURRENT: Final = Statement(
+    f"select {_COLUMNS} from subscriptions where id = {current('id')}", Subscription
+)
 _CURRENT_BETWEEN: Final = Statement(
-    f"""select {_COLUMNS} from subscriptions
-    where owner_id >= :first and owner_id <= :last
-        and start_at <= :at and (end_at is null or end_at > :at)
-    order by owner_id, start_at, id""",
+    f"""select {_OF_TABLE} from users
+    join subscriptions on subscriptions.id = {current("id", owner="users.id")}
+    where users.id >= :first and users.id <= :last""",
     Subscription,
 )
 _INSERT: Final = Statement(
@@ -32,6 +47,10 @@ class SubscriptionStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    async def current(self, *, owner_id: int, at: int) -> Subscription | None:
+        """Return a user's subscription at an instant."""
+        return await self._connection.one(_CURRENT, owner_id=owner_id, at=at)
 
     async def current_between(self, first: int, last: int, *, at: int) -> dict[int, Subscription]:
         """Return, by owner, the subscriptions at an instant of all users in a range of ids."""

@@ -93,7 +93,7 @@ class Tx:
 
     @property
     def plans(self) -> PlanStore:
-        """Plans, and who is on which."""
+        """Plans, and what they hold."""
         return PlanStore(self._connection)
 
     @property

@@ -275,8 +275,7 @@ async def test_a_plan_that_is_used_up_says_so(
     palaver: Palaver, owner: Visitor, upstream: Upstream
 ) -> None:
     async with palaver.house.db.read() as tx:
-        plan = await tx.plans.default()
-        assert plan is not None
+        (plan,) = await tx.plans.all()
     await palaver.services.plans.update(SYSTEM, plan.id, PlanChange(hourly_max_messages=2))
     id = await a_chat(owner)
     assert (await owner.post(COMPLETIONS, saying("x", chat_id=id))).status == 200
