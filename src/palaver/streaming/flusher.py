@@ -16,10 +16,10 @@ log = logging.getLogger(__name__)
 BATCH_MAX_BYTES: Final = 4 * 1024 * 1024
 """About the most output of one transaction; the rest waits for the next."""
 
-STRETCH_PER_RUN: Final = 1 / 75
-STRETCH_MAX: Final = 2 / 3
+STRETCH_PER_RUN: Final = 1 / 90
+STRETCH_MAX: Final = 1 / 2
 """By how much of itself the interval after a write grows with the runs that it held. A write costs
-as much as a hundred rows, so who has many runs writes less often: 500 wait 5 ms instead of 3."""
+as much as a hundred rows, so who has many runs writes less often: 500 wait 4.5 ms instead of 3."""
 
 BACKOFF_SECONDS: Final = (0.02, 0.05, 0.1, 0.25)
 
