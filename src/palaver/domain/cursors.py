@@ -11,6 +11,8 @@ T = TypeVar("T")
 
 LIMIT: Final = 100
 LIMIT_MAX: Final = 1000
+LAST_ID: Final = 2**63 - 1
+"""No id is above it: where a list begins that is newest first."""
 
 
 class Stretch(msgspec.Struct, Generic[T], frozen=True):

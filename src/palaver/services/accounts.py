@@ -3,17 +3,18 @@
 from typing import Final
 
 from palaver.domain.accounts import AccountPolicy, login_key
+from palaver.domain.cursors import LAST_ID
 from palaver.domain.errors import DomainError, ErrorKind, Fault, InvalidInput, NotFound
 from palaver.domain.passwords import password_faults
 from palaver.domain.users import Actor, AuditAction, Role, User
 from palaver.kit.clock import Clock, system_clock
+from palaver.services.audit import note
 from palaver.services.doorkeeper import Doorkeeper, Entry
 from palaver.services.registrations import ADMINISTRATOR
 from palaver.storage.database import Database, retrying
 from palaver.storage.tx import Tx
 
 LIST_LIMIT: Final = 1000
-LAST_ID: Final = 2**63 - 1
 
 
 class AccountService:
@@ -49,12 +50,8 @@ class AccountService:
         For administrators.
         """
         actor.require_admin()
-        key = login_key(name)
         async with self.db.read() as tx:
-            user = await tx.users.find_by_login(key) if key is not None else None
-        if user is None:
-            raise NotFound("user")
-        return user
+            return await user_named(tx, name)
 
     async def update(
         self, actor: Actor, id: int, *, role: Role | None = None, is_active: bool | None = None
@@ -95,7 +92,7 @@ class AccountService:
             at = self.clock()
             await tx.users.set_password_hash(user.id, password_hash)
             await tx.sessions.end_others(user.id, at=at, except_id=actor.session_id)
-            await self._note(tx, actor, AuditAction.PASSWORD_CHANGED, user)
+            await note(tx, actor, AuditAction.PASSWORD_CHANGED, user.username, at=at)
         return user
 
     async def reset_password(self, actor: Actor, id: int, *, password: str) -> User:
@@ -110,8 +107,9 @@ class AccountService:
             await _check_still_administrator(tx, actor)
             user = await tx.users.lock(id)
             await tx.users.set_password_hash(id, password_hash)
-            await tx.sessions.end_others(id, at=self.clock(), except_id=actor.session_id)
-            await self._note(tx, actor, AuditAction.PASSWORD_RESET, user)
+            at = self.clock()
+            await tx.sessions.end_others(id, at=at, except_id=actor.session_id)
+            await note(tx, actor, AuditAction.PASSWORD_RESET, user.username, at=at)
         return user
 
     async def list(
@@ -143,27 +141,26 @@ class AccountService:
     async def _set_role(self, tx: Tx, actor: Actor, user: User, role: Role) -> User:
         if role is Role.ADMIN:
             await tx.facts.claim(ADMINISTRATOR, user.username)
-        await self._note(tx, actor, AuditAction.ROLE_CHANGED, user, to=role.value)
+        done, to = AuditAction.ROLE_CHANGED, [role.value]
+        await note(tx, actor, done, user.username, details=to, at=self.clock())
         return await tx.users.set_role(user.id, role)
 
     async def _set_active(self, tx: Tx, actor: Actor, user: User, *, is_active: bool) -> User:
         at = self.clock()
         if not is_active:
             await tx.sessions.end_others(user.id, at=at)
-        status = "active" if is_active else "disabled"
-        await self._note(tx, actor, AuditAction.STATUS_CHANGED, user, to=status)
+        done, to = AuditAction.STATUS_CHANGED, ["active" if is_active else "disabled"]
+        await note(tx, actor, done, user.username, details=to, at=at)
         return await tx.users.set_disabled_at(user.id, None if is_active else at)
 
-    async def _note(
-        self, tx: Tx, actor: Actor, action: AuditAction, user: User, *, to: str | None = None
-    ) -> None:
-        await tx.audit.append(
-            action,
-            target=user.username if to is None else f"{user.username}: {to}",
-            actor_user_id=actor.user_id,
-            client=actor.client,
-            at=self.clock(),
-        )
+
+async def user_named(tx: Tx, name: str) -> User:
+    """Return the account with this user name or e-mail address. Raises `NotFound`."""
+    key = login_key(name)
+    user = None if key is None else await tx.users.find_by_login(key)
+    if user is None:
+        raise NotFound("user")
+    return user
 
 
 async def _check_still_administrator(tx: Tx, actor: Actor) -> None:

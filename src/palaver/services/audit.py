@@ -1,12 +1,34 @@
 """The audit log, as administrators read it; entries are written by what they tell about."""
 
+from collections.abc import Iterable
 from typing import Final
 
-from palaver.domain.users import Actor, AuditEntry
+from palaver.domain.users import Actor, AuditAction, AuditEntry
 from palaver.kit.text import fold
 from palaver.storage.database import Database
+from palaver.storage.tx import Tx
 
 LIST_LIMIT: Final = 1000
+
+
+async def note(
+    tx: Tx,
+    actor: Actor,
+    action: AuditAction,
+    target: str,
+    *,
+    details: Iterable[str] = (),
+    at: int,
+) -> None:
+    """Add what the caller does to something, in the transaction that does it."""
+    told = ", ".join(details)
+    await tx.audit.append(
+        action,
+        target=f"{target}: {told}" if told else target,
+        actor_user_id=actor.user_id,
+        client=actor.client,
+        at=at,
+    )
 
 
 class AuditService:

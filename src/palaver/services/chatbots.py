@@ -10,6 +10,7 @@ from palaver.domain.cursors import LIMIT, LIMIT_MAX, Stretch, parse_cursor
 from palaver.domain.errors import DomainError, ErrorKind, Fault, InvalidInput, NotFound
 from palaver.domain.users import Actor, AuditAction
 from palaver.kit.clock import Clock, system_clock
+from palaver.services.audit import note
 from palaver.storage.database import Database, retrying
 from palaver.storage.tx import Tx
 
@@ -103,7 +104,8 @@ class ChatbotService:
             stored = await tx.chatbots.insert(chatbot)
             if stored is None:
                 raise _conflict("Another chatbot has this name.")
-            await self._note(tx, actor, AuditAction.CHATBOT_CREATED, stored.name)
+            done = AuditAction.CHATBOT_CREATED
+            await note(tx, actor, done, stored.name, at=self.clock())
         return stored
 
     @retrying
@@ -117,8 +119,8 @@ class ChatbotService:
             if await tx.chatbots.is_taken(chatbot.name, except_id=id):
                 raise _conflict("Another chatbot has this name.")
             await tx.chatbots.save(chatbot)
-            target = f"{chatbot.name}: {', '.join(columns)}" if columns else chatbot.name
-            await self._note(tx, actor, AuditAction.CHATBOT_CHANGED, target)
+            done = AuditAction.CHATBOT_CHANGED
+            await note(tx, actor, done, chatbot.name, details=columns, at=self.clock())
         return chatbot
 
     @retrying
@@ -134,16 +136,8 @@ class ChatbotService:
             if await tx.chatbots.is_used(id):
                 raise _conflict("There are conversations with this chatbot: deactivate it instead.")
             await tx.chatbots.delete(id)
-            await self._note(tx, actor, AuditAction.CHATBOT_DELETED, chatbot.name)
-
-    async def _note(self, tx: Tx, actor: Actor, action: AuditAction, target: str) -> None:
-        await tx.audit.append(
-            action,
-            target=target,
-            actor_user_id=actor.user_id,
-            client=actor.client,
-            at=self.clock(),
-        )
+            done = AuditAction.CHATBOT_DELETED
+            await note(tx, actor, done, chatbot.name, at=self.clock())
 
 
 async def _get(tx: Tx, id: int) -> Chatbot:

@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
+from palaver.domain.cursors import LAST_ID
 from palaver.domain.users import Actor
-from palaver.services.accounts import LAST_ID
 from palaver.services.registrations import ADMINISTRATOR
 from palaver.storage.database import Database
 

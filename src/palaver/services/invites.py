@@ -2,15 +2,15 @@
 
 from typing import Final
 
+from palaver.domain.cursors import LAST_ID
 from palaver.domain.errors import DomainError, ErrorKind, Fault, FieldFault, InvalidInput
 from palaver.domain.users import Actor, AuditAction, Invite
 from palaver.kit.clock import HOUR, Clock, system_clock
 from palaver.kit.ids import new_secret
+from palaver.services.audit import note
 from palaver.storage.database import Database
-from palaver.storage.tx import Tx
 
 LIST_LIMIT: Final = 1000
-LAST_ID: Final = 2**63 - 1
 MAX_HOURS: Final = 10 * 365 * 24
 MAX_USES: Final = 1_000_000
 CODE_BYTES: Final = 16
@@ -43,19 +43,20 @@ class InviteService:
                 expires_at=None if hours is None else at + hours * HOUR,
                 at=at,
             )
-            await self._note(tx, actor, AuditAction.INVITE_CREATED, invite.code)
+            await note(tx, actor, AuditAction.INVITE_CREATED, invite.code, at=at)
         return invite
 
     async def revoke(self, actor: Actor, code: str) -> Invite:
         """Make an invite useless. Raises `NotFound`, `DomainError` (`ALREADY_REVOKED`)."""
         actor.require_admin()
         async with self.db.transaction() as tx:
-            invite = await tx.invites.revoke(code, at=self.clock())
+            at = self.clock()
+            invite = await tx.invites.revoke(code, at=at)
             if invite is None:
                 await tx.invites.get(code)
                 message = "This invite is revoked already."
                 raise DomainError(message, kind=ErrorKind.ALREADY_REVOKED)
-            await self._note(tx, actor, AuditAction.INVITE_REVOKED, code)
+            await note(tx, actor, AuditAction.INVITE_REVOKED, code, at=at)
         return invite
 
     async def list(
@@ -65,15 +66,6 @@ class InviteService:
         actor.require_admin()
         async with self.db.read() as tx:
             return await tx.invites.list(before=before, limit=min(limit, LIST_LIMIT))
-
-    async def _note(self, tx: Tx, actor: Actor, action: AuditAction, code: str) -> None:
-        await tx.audit.append(
-            action,
-            target=code,
-            actor_user_id=actor.user_id,
-            client=actor.client,
-            at=self.clock(),
-        )
 
 
 def _range_faults(field: str, value: int | None, most: int) -> list[FieldFault]:

@@ -1,6 +1,6 @@
 """Plans: one's own, and all of them for administrators."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -10,6 +10,7 @@ from palaver.domain.errors import DomainError, ErrorKind, Fault, FieldFault, Inv
 from palaver.domain.plans import NEW, LinkedPlan, Plan, PlanChange, Subscription
 from palaver.domain.users import Actor, AuditAction
 from palaver.kit.clock import Clock, system_clock
+from palaver.services.audit import note
 from palaver.storage.database import Database, retrying
 from palaver.storage.tx import Tx
 
@@ -66,7 +67,7 @@ class PlanService:
                 await tx.plans.dethrone(except_id=plan.id)
             plan = await tx.plans.insert(plan)
             await _link(tx, plan, change)
-            await self._note(tx, actor, AuditAction.PLAN_CREATED, plan)
+            await note(tx, actor, AuditAction.PLAN_CREATED, plan.name, at=self.clock())
             return await _linked(tx, plan)
 
     @retrying
@@ -89,7 +90,8 @@ class PlanService:
                 await tx.plans.dethrone(except_id=plan.id)
             await tx.plans.save(plan)
             await _link(tx, plan, change)
-            await self._note(tx, actor, AuditAction.PLAN_CHANGED, plan, fields=change.given)
+            done = AuditAction.PLAN_CHANGED
+            await note(tx, actor, done, plan.name, details=change.given, at=self.clock())
             return await _linked(tx, plan)
 
     @retrying
@@ -107,24 +109,7 @@ class PlanService:
             if await tx.plans.is_used(id):
                 raise _conflict("There are subscriptions to this plan: deactivate it instead.")
             await tx.plans.delete(id)
-            await self._note(tx, actor, AuditAction.PLAN_DELETED, plan)
-
-    async def _note(
-        self,
-        tx: Tx,
-        actor: Actor,
-        action: AuditAction,
-        plan: Plan,
-        *,
-        fields: Collection[str] = (),
-    ) -> None:
-        await tx.audit.append(
-            action,
-            target=f"{plan.name}: {', '.join(fields)}" if fields else plan.name,
-            actor_user_id=actor.user_id,
-            client=actor.client,
-            at=self.clock(),
-        )
+            await note(tx, actor, AuditAction.PLAN_DELETED, plan.name, at=self.clock())
 
 
 async def _get(tx: Tx, id: int) -> Plan:

@@ -2,10 +2,13 @@
 
 from typing import Final, TypeVar
 
+from msgspec.structs import replace
+
 from palaver.domain.accounts import AccountPolicy, Registration, RegistrationMode, Taken
 from palaver.domain.errors import DomainError, ErrorKind
 from palaver.domain.users import Actor, AuditAction, CookieSignIn, Role, TokenSignIn, User
 from palaver.kit.clock import Clock, system_clock
+from palaver.services.audit import note
 from palaver.services.openings import (
     ACCESS_LIFETIME_SECONDS,
     Opener,
@@ -97,13 +100,7 @@ class RegistrationService:
             user = await _inserted(tx, clean, password_hash, role, at=at)
             if user.is_admin:
                 await tx.facts.claim(ADMINISTRATOR, user.username)
-            await tx.audit.append(
-                AuditAction.USER_CREATED,
-                target=user.username,
-                actor_user_id=actor.user_id,
-                client=actor.client,
-                at=at,
-            )
+            await note(tx, actor, AuditAction.USER_CREATED, user.username, at=at)
         return user
 
     async def bootstrap(
@@ -135,7 +132,8 @@ class RegistrationService:
                 raise _bootstrap_disabled()
             user = await _inserted(tx, clean, password_hash, Role.ADMIN, at=at)
             await self.throttle.give_back(tx, attempt)
-            await _note(tx, AuditAction.BOOTSTRAPPED, user.username, user, actor, at=at)
+            who = replace(actor, user_id=user.id)
+            await note(tx, who, AuditAction.BOOTSTRAPPED, user.username, at=at)
             return await self.openings.by_cookie(tx, user, actor.client, at=at)
 
     async def has_administrator(self, actor: Actor) -> bool:
@@ -161,11 +159,12 @@ class RegistrationService:
         async with self.db.transaction() as tx:
             at = self.clock()
             user = await _inserted(tx, clean, password_hash, Role.USER, at=at)
-            await _note(tx, AuditAction.REGISTERED, user.username, user, actor, at=at)
+            who = replace(actor, user_id=user.id)
+            await note(tx, who, AuditAction.REGISTERED, user.username, at=at)
             if code:
                 if await tx.invites.redeem(code, user_id=user.id, at=at) is None:
                     raise _invalid_invite()
-                await _note(tx, AuditAction.INVITE_REDEEMED, code, user, actor, at=at)
+                await note(tx, who, AuditAction.INVITE_REDEEMED, code, at=at)
             return await opener(tx, user, actor.client, at=at)
 
     def _check_mode(self, code: str) -> None:
@@ -187,12 +186,6 @@ async def _inserted(
 async def _check_free(tx: Tx, registration: Registration) -> None:
     if taken := await tx.users.taken(registration):
         raise Taken(taken)
-
-
-async def _note(
-    tx: Tx, action: AuditAction, target: str, user: User, actor: Actor, *, at: int
-) -> None:
-    await tx.audit.append(action, target=target, actor_user_id=user.id, client=actor.client, at=at)
 
 
 def _could_be_code(code: str) -> bool:

@@ -11,8 +11,8 @@ from palaver.domain.models import ListedModel, Model, ModelChange, model_name, p
 from palaver.domain.profiles import profile_by_name
 from palaver.domain.users import Actor, AuditAction
 from palaver.kit.clock import SECOND, Clock, system_clock
+from palaver.services.audit import note
 from palaver.storage.database import Database
-from palaver.storage.tx import Tx
 
 FRESH: Final = SECOND
 
@@ -126,7 +126,7 @@ class RegistryService:
             if stored is None:
                 message = f"There is a model {model.name} already: change that one."
                 raise DomainError(message, kind=ErrorKind.CONFLICT)
-            await self._note(tx, actor, AuditAction.MODEL_ADDED, stored.name)
+            await note(tx, actor, AuditAction.MODEL_ADDED, stored.name, at=self.clock())
         await self.registry.rows(anew=True)
         return stored
 
@@ -140,8 +140,8 @@ class RegistryService:
         async with self.db.transaction() as tx:
             model = replace(_found(await tx.models.lock(id)), **columns)
             await tx.models.save(model)
-            target = f"{model.name}: {', '.join(change.given)}" if columns else model.name
-            await self._note(tx, actor, AuditAction.MODEL_CHANGED, target)
+            done = AuditAction.MODEL_CHANGED
+            await note(tx, actor, done, model.name, details=change.given, at=self.clock())
         await self.registry.rows(anew=True)
         return model
 
@@ -157,17 +157,8 @@ class RegistryService:
                 message = "Its provider lists this model, so it would come back: deactivate it."
                 raise DomainError(message, kind=ErrorKind.CONFLICT)
             await tx.models.delete(id)
-            await self._note(tx, actor, AuditAction.MODEL_DELETED, model.name)
+            await note(tx, actor, AuditAction.MODEL_DELETED, model.name, at=self.clock())
         await self.registry.rows(anew=True)
-
-    async def _note(self, tx: Tx, actor: Actor, action: AuditAction, target: str) -> None:
-        await tx.audit.append(
-            action,
-            target=target,
-            actor_user_id=actor.user_id,
-            client=actor.client,
-            at=self.clock(),
-        )
 
 
 def _found(model: Model | None) -> Model:

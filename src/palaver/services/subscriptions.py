@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from palaver.domain.cursors import LIMIT, LIMIT_MAX, Stretch, parse_cursor
+from palaver.domain.cursors import LAST_ID, LIMIT, LIMIT_MAX, Stretch, parse_cursor
 from palaver.domain.errors import Fault, InvalidInput, NotFound
 from palaver.domain.plans import DAY_MICROSECONDS, Plan, Subscriber, Subscription
 from palaver.domain.users import Actor, AuditAction, User
 from palaver.kit.clock import Clock, system_clock
+from palaver.services.audit import note
 from palaver.services.ledger import recount
 from palaver.storage.database import Database, retrying
 from palaver.storage.tx import Tx
-
-LAST_ID = 2**63 - 1
 
 UserKey: TypeAlias = int | str
 """A user's id, or their uuid."""
@@ -73,7 +72,8 @@ class SubscriptionService:
             subscription = await tx.subscriptions.insert(
                 owner_id=owner.id, plan_id=plan.id, start_at=start_at, end_at=end_at, at=at
             )
-            await self._note(tx, actor, AuditAction.SUBSCRIBED, f"{owner.username}: {plan.name}")
+            done = AuditAction.SUBSCRIBED
+            await note(tx, actor, done, owner.username, details=[plan.name], at=at)
             await recount(tx, owner.id, at=at)
         return subscription
 
@@ -87,7 +87,7 @@ class SubscriptionService:
             await tx.users.lock_usage(owner.id)
             if not await tx.subscriptions.end(owner.id, at=at):
                 raise NotFound("subscription")
-            await self._note(tx, actor, AuditAction.UNSUBSCRIBED, owner.username)
+            await note(tx, actor, AuditAction.UNSUBSCRIBED, owner.username, at=at)
             await recount(tx, owner.id, at=at)
 
     async def _subscribers(self, tx: Tx, users: Sequence[User]) -> Sequence[Subscriber]:
@@ -103,15 +103,6 @@ class SubscriptionService:
             mine = found.get(user.id)
             people.append(Subscriber(user, by_id[mine.plan_id] if mine else default, mine))
         return people
-
-    async def _note(self, tx: Tx, actor: Actor, action: AuditAction, target: str) -> None:
-        await tx.audit.append(
-            action,
-            target=target,
-            actor_user_id=actor.user_id,
-            client=actor.client,
-            at=self.clock(),
-        )
 
 
 async def _user(tx: Tx, user: UserKey) -> User:

@@ -8,14 +8,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from palaver.domain import chatbots, conversations, models, plans, usage, users
 from palaver.domain.checks import render_decimal
-from palaver.domain.conversations import MessageRole
+from palaver.domain.conversations import NEW_CHAT, MessageRole, parse_new_chat
 from palaver.domain.errors import Fault, InvalidInput
 from palaver.domain.limits import Window
 from palaver.kit.clock import iso_text
 from palaver.web.bodies import INT64_MAX, Int64
-
-DEFAULT_TITLE: Final = "New Chat"
-"""Shown where there is no title; who sends this literal gives none."""
 
 LIST_LIMIT: Final = conversations.LIST_LIMIT
 
@@ -72,11 +69,6 @@ def newest(items: Iterable[N], *, limit: int, before: int | None) -> Sequence[N]
     page = [item for item in items if before is None or item.id < before]
     page.sort(key=attrgetter("id"), reverse=True)
     return page[: min(limit, LIST_LIMIT)]
-
-
-def parse_title(title: str) -> str | None:
-    """Return what is stored of a title: nothing of the default."""
-    return None if title.strip() == DEFAULT_TITLE else title
 
 
 class Error(Struct):
@@ -270,7 +262,7 @@ class SessionCreate(Struct):
     @property
     def stored_title(self) -> str | None:
         """Return the title, None for what is shown without one."""
-        return None if self.title is None else parse_title(self.title)
+        return parse_new_chat(self.title)
 
 
 class SessionUpdate(Struct):
@@ -285,7 +277,7 @@ class SessionUpdate(Struct):
     @property
     def stored_title(self) -> str | UnsetType | None:
         """Return the title, None for what is shown without one."""
-        return UNSET if self.title is UNSET else parse_title(self.title)
+        return UNSET if self.title is UNSET else parse_new_chat(self.title)
 
 
 class Session(Struct, gc=False):
@@ -309,7 +301,7 @@ class Session(Struct, gc=False):
             conversation.id,
             chatbot,
             ai_model,
-            conversation.title or DEFAULT_TITLE,
+            conversation.title or NEW_CHAT,
             conversation.auto_titled != 0,
             render_time(conversation.created_at),
             render_time(conversation.updated_at),
@@ -384,7 +376,7 @@ class TitleUpdate(Struct):
     @property
     def stored_title(self) -> str | None:
         """Return the title, None for what is shown without one."""
-        return parse_title(self.title)
+        return parse_new_chat(self.title)
 
 
 class TitleUpdated(Struct, kw_only=True):
@@ -396,7 +388,7 @@ class TitleUpdated(Struct, kw_only=True):
     @classmethod
     def of(cls, conversation: conversations.Conversation) -> "TitleUpdated":
         """Render the title of a conversation."""
-        return cls(title=conversation.title or DEFAULT_TITLE)
+        return cls(title=conversation.title or NEW_CHAT)
 
 
 class MessageEdit(Struct):
