@@ -2,7 +2,8 @@
 
 import pytest
 
-from palaver.domain.titles import EXCERPT_MAX_LENGTH, title_of, title_request
+from palaver.domain import titles
+from palaver.domain.titles import EXCERPT_MAX_LENGTH, LINE_MAX_LENGTH, title_of, title_request
 
 
 @pytest.mark.parametrize(
@@ -23,6 +24,7 @@ from palaver.domain.titles import EXCERPT_MAX_LENGTH, title_of, title_request
         ("Baking Bread\n\nThis title says what it is about.", "Baking Bread"),
         ("```\nBaking Bread\n```", "Baking Bread"),
         ("- [Bread](https://example.org)", "Bread"),
+        ("![A loaf](https://example.org/loaf_(bread).png)", "A loaf"),
         ("`snake_case` in __Python__", "snake_case in Python"),
         ("Learning C# and C++", "Learning C# and C++"),
         ("Why bread?", "Why bread?"),
@@ -38,6 +40,34 @@ def test_a_title_is_freed_of_what_is_around_it(text: str, title: str) -> None:
 @pytest.mark.parametrize("text", ["", " \n", '""', "**", "...", "<think>Hm. I never", "\x00", "#"])
 def test_what_holds_no_words_is_no_title(text: str) -> None:
     assert title_of(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" + "_" * 1_000_000 + "a",
+        "![" * 500_000,
+        "[](" * 300_000,
+        "[](a(b)" * 150_000,
+        "[](" + "(a)" * 300_000,
+        "[](" * 300_000 + ")" * 300_000,
+        "_a_ " * 250_000,
+        "*`~" * 300_000,
+        "Title: " * 150_000,
+        "<think>" * 150_000,
+        "a:\n" * 100_000,
+    ],
+    ids=lambda text: text[:8],
+)
+def test_text_made_to_be_slow_is_read_once(text: str) -> None:
+    """Quadratic patterns would take hours over these, and the whole server with them."""
+    title_of(text)
+    titles._MARKS.sub("", titles._LINK.sub(r"\1", text))
+
+
+def test_nothing_is_read_far_behind_the_beginning_of_a_line() -> None:
+    assert title_of(" " * LINE_MAX_LENGTH + "Bread") is None
+    assert title_of(" " * LINE_MAX_LENGTH + "Bread\nBaking") == "Baking"
 
 
 def test_what_is_asked_holds_both_sides_in_short() -> None:

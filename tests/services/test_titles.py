@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from palaver.domain.conversations import AutoTitle, Conversation
 from palaver.domain.errors import InvalidInput, NotFound, ProviderError
-from palaver.domain.events import UsageReported
+from palaver.domain.events import TextDelta, UsageReported
 from palaver.domain.models import ModelProfile
 from palaver.domain.search import SearchKind
 from palaver.domain.usage import UsageKind
@@ -17,7 +17,7 @@ from palaver.services.models import ModelService
 from palaver.services.starting import Choice
 from palaver.services.titles import TitleService
 from palaver.services.usage import UsageService
-from tests.fakes.provider import ScriptedProvider, words
+from tests.fakes.provider import HOLD, ScriptedProvider, words
 from tests.services.conftest import Talk
 
 USAGE = UsageReported(prompt_tokens=20, completion_tokens=3)
@@ -81,6 +81,18 @@ async def test_without_an_answer_there_is_nothing_to_ask(talk: Talk, titles: Tit
     conversation = await talk.conversations.create(talk.owner, auto_titled=True)
     await titles.write(SYSTEM, conversation.id)
     assert talk.provider.requests == []
+
+
+async def test_a_model_that_does_not_stop_is_left(talk: Talk, titles: TitleService) -> None:
+    endless = [TextDelta("Bread " * 100), TextDelta("and so on " * 100), HOLD]
+    talk.provider.scripts = [words("With flour."), endless]
+    conversation = await answered(talk)
+    await titles.write(SYSTEM, conversation.id)
+    after = await talk.conversations.get(talk.owner, conversation.id)
+    assert after.title == "Bread Bread Bread Bread Bread"
+    assert not talk.provider.held.is_set()
+    async with talk.db.read() as tx:
+        assert await tx.usage.held(owner_id=talk.owner.owner_id) == []
 
 
 async def test_a_failure_is_told_and_costs_nothing(talk: Talk, titles: TitleService) -> None:

@@ -8,6 +8,7 @@ from palaver.domain.providers import Turn
 
 MAX_WORDS: Final = 5
 EXCERPT_MAX_LENGTH: Final = 1_000  # of the question, and of the answer
+LINE_MAX_LENGTH: Final = 1_000  # of what is read of a line: a title is not further behind
 
 _ASKED: Final = """\
 Give this conversation a title of at most five words, in its own language. Answer with the title \
@@ -20,8 +21,9 @@ The assistant said:
 {answer}"""
 
 _THOUGHTS: Final = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.I)
-_LINK: Final = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
-_MARKS: Final = re.compile(r"[*`~]+|\b_+|_+\b")
+# Linear: what one start of a match has read, the next one does not read again.
+_LINK: Final = re.compile(r"!?\[([^\[\]]*+)\]\([^()]*+(?:\([^()]*+\)[^()]*+)*+\)")
+_MARKS: Final = re.compile(r"[*`~]++|\b_++|(?<!_)_++\b")
 _LABEL: Final = re.compile(
     r"^(?:the )?(?:title|titel|titre|titolo|t[i\u00ed]tulo|\u6807\u9898|\u6a19\u984c)\s*[:\uff1a]",
     re.I,
@@ -44,13 +46,13 @@ def title_of(text: str) -> str | None:
 
     None where it gives none.
     """
-    lines = [line for line in map(_plain, _THOUGHTS.sub("", text).splitlines()) if line]
-    # "Here is a title:" is not the title.
-    while len(lines) > 1 and lines[0].endswith((":", "\uff1a")):
-        del lines[0]
-    if not lines:
-        return None
-    words = _LABEL.sub("", lines[0]).lstrip(_BEFORE).split()
+    heading = ""
+    for line in _THOUGHTS.sub("", text).splitlines():
+        if plain := _plain(line[:LINE_MAX_LENGTH]):
+            heading = plain
+            if not plain.endswith((":", "\uff1a")):  # "Here is a title:" is not the title
+                break
+    words = _LABEL.sub("", heading).lstrip(_BEFORE).split()
     return " ".join(words[:MAX_WORDS])[:TITLE_MAX_LENGTH].rstrip(_BEHIND) or None
 
 

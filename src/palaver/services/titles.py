@@ -5,6 +5,7 @@ from typing import Final
 
 from palaver.domain.conversations import Conversation, Message
 from palaver.domain.errors import QuotaExceeded
+from palaver.domain.events import TextDelta
 from palaver.domain.search import SearchKind
 from palaver.domain.titles import title_of, title_request
 from palaver.domain.usage import UsageKind
@@ -18,6 +19,8 @@ from palaver.storage.database import Database
 FIRST_MESSAGES: Final = 20  # among these are the first question and its answer
 TITLE_TOKENS: Final = 40
 THINKING_TOKENS: Final = 2_000  # what a model that thinks may need besides
+TOKEN_MAX_LENGTH: Final = 25
+"""Code points that a token has at most: whoever says more does not mind the cap, and is left."""
 TIMEOUT_SECONDS: Final = 60.0
 
 
@@ -66,20 +69,23 @@ class TitleService:
         if resolved.provider.id == DEMO:
             return title_of(question.text)  # it has no understanding: the question's own words
         turns = [title_request(question.text, answer.text)]
+        max_tokens = _tokens(resolved)
         try:
             call = await self.calls.open(
                 owner,
                 resolved,
                 turns,
                 kind=UsageKind.TITLE,
-                max_tokens=_tokens(resolved),
+                max_tokens=max_tokens,
                 conversation_id=conversation.id,
             )
         except QuotaExceeded:
             return None
         async with asyncio.timeout(TIMEOUT_SECONDS), call:
-            while await call.next() is not None:
-                pass
+            room = TOKEN_MAX_LENGTH * max_tokens
+            while room > 0 and (event := await call.next()) is not None:
+                if isinstance(event, TextDelta):
+                    room -= len(event.text)
         return title_of(call.text)
 
     async def _keep(self, conversation: Conversation, title: str) -> None:
