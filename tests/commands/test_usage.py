@@ -51,4 +51,4 @@ def test_it_says_whose_sums_were_wrong_and_mends_them(url, capsys):
 
 def test_it_knows_nobody_of_that_name(url, capsys):
     assert run(["usage", "show", "nobody"]) == 1
-    assert "User not found." in capsys.readouterr().err
+    assert "There is no user nobody; `palaver user list`" in capsys.readouterr().err

@@ -59,6 +59,7 @@ async def test_it_is_for_administrators(house: House) -> None:
         house.plans.delete(owner, 1),
         house.subscriptions.list(owner),
         house.subscriptions.get(owner, owner.owner_id),
+        house.subscriptions.get_by_name(owner, "owner"),
         house.subscriptions.assign(owner, owner.owner_id, plan_id=1),
         house.subscriptions.end(owner, owner.owner_id),
     ):

@@ -3,10 +3,10 @@
 import argparse
 
 from palaver.commands.database import database
+from palaver.commands.lists import every
 from palaver.commands.plan import given, nothing_given, show
 from palaver.config import load
 from palaver.dialects.native import admin_wire
-from palaver.domain.cursors import LIMIT_MAX
 from palaver.domain.errors import DomainError, ErrorKind, NotFound
 from palaver.domain.models import Model, ModelChange
 from palaver.domain.users import SYSTEM
@@ -35,14 +35,9 @@ async def model(arguments: argparse.Namespace) -> int:
 
 async def _list(registry: RegistryService, word: str) -> None:
     print(f"{'id':>6}  {'status':<8}  {'for':<5}  {'times':>7}  {'prompt':>9}  {'answer':>9}  name")
-    cursor = None
-    while True:
-        stretch = await registry.list(SYSTEM, cursor=cursor, limit=LIMIT_MAX)
-        for found in stretch.items:
-            if word.casefold() in found.name.casefold():
-                _print(admin_wire.Model.of(found))
-        if (cursor := stretch.next) is None:
-            return
+    async for found in every(registry.list):
+        if word.casefold() in found.name.casefold():
+            _print(admin_wire.Model.of(found))
 
 
 def _print(shape: admin_wire.Model) -> None:

@@ -7,16 +7,14 @@ from typing import Any, Final
 import msgspec
 
 from palaver.commands.database import database
+from palaver.commands.lists import every
 from palaver.config import load
 from palaver.dialects.native import admin_wire
-from palaver.domain.accounts import login_key
-from palaver.domain.cursors import LIMIT_MAX
-from palaver.domain.errors import DomainError, ErrorKind, Fault, InvalidInput
+from palaver.domain.errors import DomainError, ErrorKind, Fault, InvalidInput, NotFound
 from palaver.domain.plans import LinkedPlan, PlanChange
 from palaver.domain.users import SYSTEM, User
 from palaver.services.plans import PlanService
 from palaver.services.subscriptions import SubscriptionService
-from palaver.storage.database import Database
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -24,7 +22,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 async def plan(arguments: argparse.Namespace) -> int:
     """Run the verb on the database of the settings, beside a server that may be running."""
     async with database(load()) as db:
-        plans = PlanService(db)
+        plans, subscriptions = PlanService(db), SubscriptionService(db)
         match arguments.verb:
             case "list":
                 await _list(plans)
@@ -40,10 +38,10 @@ async def plan(arguments: argparse.Namespace) -> int:
                 await plans.delete(SYSTEM, found.plan.id)
                 print(f"Deleted the plan {found.plan.name}.")
             case "assign":
-                await _assign(db, plans, arguments)
+                await _assign(plans, subscriptions, arguments)
             case _:
-                person = await _user(db, arguments.username)
-                await SubscriptionService(db).end(SYSTEM, person.id)
+                person = await user_named(subscriptions, arguments.username)
+                await subscriptions.end(SYSTEM, person.id)
                 print(f"{person.username} has no subscription any more.")
     return 0
 
@@ -57,7 +55,7 @@ def show(shape: msgspec.Struct) -> None:
 
 async def _list(plans: PlanService) -> None:
     print(f"{'id':>6}  {'price':>9}  {'days':>5}  {'status':<8}  name")
-    for linked in await _all(plans):
+    async for linked in every(plans.list):
         shape = admin_wire.Plan.of(linked)
         status = "default" if shape.is_default else "active" if shape.is_active else "inactive"
         days = shape.duration_days or "-"
@@ -73,10 +71,12 @@ async def _edit(plans: PlanService, arguments: argparse.Namespace) -> None:
     print(f"Changed the plan {changed.plan.name}: {', '.join(change.given)}.")
 
 
-async def _assign(db: Database, plans: PlanService, arguments: argparse.Namespace) -> None:
-    person = await _user(db, arguments.username)
+async def _assign(
+    plans: PlanService, subscriptions: SubscriptionService, arguments: argparse.Namespace
+) -> None:
+    person = await user_named(subscriptions, arguments.username)
     found = await _find(plans, arguments.plan)
-    made = await SubscriptionService(db).assign(
+    made = await subscriptions.assign(
         SYSTEM,
         person.id,
         plan_id=found.plan.id,
@@ -87,34 +87,23 @@ async def _assign(db: Database, plans: PlanService, arguments: argparse.Namespac
     print(f"{person.username} is on {found.plan.name} from {_text(made.start_at)} {end}.")
 
 
-async def _all(plans: PlanService) -> list[LinkedPlan]:
-    found: list[LinkedPlan] = []
-    cursor = None
-    while True:
-        stretch = await plans.list(SYSTEM, cursor=cursor, limit=LIMIT_MAX)
-        found += stretch.items
-        if (cursor := stretch.next) is None:
-            return found
-
-
 async def _find(plans: PlanService, key: str) -> LinkedPlan:
-    every = await _all(plans)
+    found = [linked async for linked in every(plans.list)]
     for names in (lambda plan: plan.name, lambda plan: plan.sku, lambda plan: str(plan.id)):
-        for linked in every:
+        for linked in found:
             if names(linked.plan) == key:
                 return linked
     message = f"There is no plan {key}; `palaver plan list` shows those that there are."
     raise DomainError(message, kind=ErrorKind.NOT_FOUND)
 
 
-async def _user(db: Database, name: str) -> User:
-    key = login_key(name)
-    async with db.read() as tx:
-        found = None if key is None else await tx.users.find_by_login(key)
-    if found is None:
+async def user_named(subscriptions: SubscriptionService, name: str) -> User:
+    """Return the account with this user name or e-mail address."""
+    try:
+        return (await subscriptions.get_by_name(SYSTEM, name)).user
+    except NotFound:
         message = f"There is no user {name}; `palaver user list` shows those that there are."
-        raise DomainError(message, kind=ErrorKind.NOT_FOUND)
-    return found
+        raise DomainError(message, kind=ErrorKind.NOT_FOUND) from None
 
 
 def _change(arguments: argparse.Namespace) -> PlanChange:

@@ -2,27 +2,24 @@
 
 import argparse
 from datetime import UTC, datetime
-from typing import Final
 
 from palaver.commands.database import database
+from palaver.commands.lists import every
+from palaver.commands.plan import user_named
 from palaver.config import load
-from palaver.domain.accounts import login_key
-from palaver.domain.errors import NotFound
 from palaver.domain.limits import Limited, ends_at
 from palaver.domain.usage import MICRO
 from palaver.domain.users import SYSTEM, User
 from palaver.kit.clock import SECOND, system_clock
 from palaver.services.ledger import LedgerService, Standing
-from palaver.storage.database import Database
-
-_ALL: Final = 1 << 62
+from palaver.services.subscriptions import SubscriptionService
 
 
 async def usage(arguments: argparse.Namespace) -> int:
     """Run the verb on the database of the settings, beside a server that may be running."""
     async with database(load()) as db:
         ledger = LedgerService(db)
-        people = await _people(db, arguments.username)
+        people = await _people(SubscriptionService(db), arguments.username)
         if arguments.verb == "show":
             for person in people:
                 _show(person, await ledger.standing(SYSTEM, person.id))
@@ -34,15 +31,10 @@ async def usage(arguments: argparse.Namespace) -> int:
         return 0
 
 
-async def _people(db: Database, username: str | None) -> list[User]:
-    async with db.read() as tx:
-        if username is None:
-            return await tx.users.list(before=_ALL, limit=_ALL)
-        key = login_key(username)
-        found = None if key is None else await tx.users.find_by_login(key)
-    if found is None:
-        raise NotFound("user")
-    return [found]
+async def _people(subscriptions: SubscriptionService, username: str | None) -> list[User]:
+    if username is None:
+        return [person.user async for person in every(subscriptions.list)]
+    return [await user_named(subscriptions, username)]
 
 
 def _show(person: User, standing: Standing) -> None:

@@ -167,7 +167,10 @@ class Subscription(msgspec.Struct, frozen=True, gc=False):
 
 
 class Subscriber(msgspec.Struct, frozen=True):
-    """An account with the plan that it is on; without a subscription that is the default one."""
+    """An account with the plan that it is on; without a subscription that is the default one.
+
+    The subscription is the one that counts now.
+    """
 
     user: User
     plan: Plan

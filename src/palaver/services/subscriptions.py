@@ -8,6 +8,7 @@ from palaver.domain.errors import Fault, InvalidInput, NotFound
 from palaver.domain.plans import DAY_MICROSECONDS, Plan, Subscriber, Subscription
 from palaver.domain.users import Actor, AuditAction, User
 from palaver.kit.clock import Clock, system_clock
+from palaver.services.accounts import user_named
 from palaver.services.audit import note
 from palaver.services.ledger import recount
 from palaver.storage.database import Database, retrying
@@ -40,6 +41,13 @@ class SubscriptionService:
         actor.require_admin()
         async with self.db.read(snapshot=True) as tx:
             (person,) = await self._subscribers(tx, [await _user(tx, user)])
+        return person
+
+    async def get_by_name(self, actor: Actor, name: str) -> Subscriber:
+        """Return the account with this user name or e-mail address. Raises `NotFound`."""
+        actor.require_admin()
+        async with self.db.read(snapshot=True) as tx:
+            (person,) = await self._subscribers(tx, [await user_named(tx, name)])
         return person
 
     @retrying

@@ -12,31 +12,27 @@ async def list_(
     call: Call, *, cursor: str | None = None, limit: wire.Limit = LIMIT
 ) -> admin_wire.Users:
     """List all accounts with their plans, newest first. Contract: "List Users"."""
-    subscriptions = call.services.subscriptions
-    found = await subscriptions.list(call.actor, cursor=cursor, limit=limit)
-    return admin_wire.Users.of(found, at=subscriptions.clock())
+    found = await call.services.subscriptions.list(call.actor, cursor=cursor, limit=limit)
+    return admin_wire.Users.of(found)
 
 
 async def get(call: Call, user: str) -> admin_wire.User:
     """Get an account with its plan. Contract: "Get User"."""
-    subscriptions = call.services.subscriptions
-    person = await subscriptions.get(call.actor, _key(user))
-    return admin_wire.User.of(person, at=subscriptions.clock())
+    return admin_wire.User.of(await call.services.subscriptions.get(call.actor, _key(user)))
 
 
 async def subscribe(
     call: Call, user: str, body: admin_wire.SubscriptionSet
 ) -> admin_wire.Subscription:
     """Put a user on a plan; what they had ends as this begins. Contract: "Set Subscription"."""
-    subscriptions = call.services.subscriptions
-    made = await subscriptions.assign(
+    made = await call.services.subscriptions.assign(
         call.actor,
         _key(user),
         plan_id=body.plan_id,
         start_at=admin_wire.parse_time(body.start_date),
         end_at=admin_wire.parse_time(body.end_date),
     )
-    return admin_wire.Subscription.of(made, at=subscriptions.clock())
+    return admin_wire.Subscription.of(made, is_active=made.is_current(at=made.created_at))
 
 
 async def unsubscribe(call: Call, user: str) -> None:

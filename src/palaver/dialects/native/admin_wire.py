@@ -204,13 +204,13 @@ class Subscription(Struct):
     end_date: Time | None
 
     @classmethod
-    def of(cls, subscription: plans.Subscription, *, at: int) -> "Subscription":
-        """Render a subscription as it is at an instant."""
+    def of(cls, subscription: plans.Subscription, *, is_active: bool = True) -> "Subscription":
+        """Render a subscription; a `Subscriber`'s counts now."""
         end_at = subscription.end_at
         return cls(
             subscription.id,
             subscription.plan_id,
-            subscription.is_current(at=at),
+            is_active,
             render_time(subscription.start_at),
             None if end_at is None else render_time(end_at),
         )
@@ -239,8 +239,8 @@ class User(Struct):
     subscription: Subscription | None
 
     @classmethod
-    def of(cls, person: plans.Subscriber, *, at: int) -> "User":
-        """Render an account as it is at an instant."""
+    def of(cls, person: plans.Subscriber) -> "User":
+        """Render an account."""
         user, mine = person.user, person.subscription
         return cls(
             id=user.uuid,
@@ -252,7 +252,7 @@ class User(Struct):
             created_at=render_time(user.created_at),
             last_login=None if user.last_login_at is None else render_time(user.last_login_at),
             plan=PlanName(person.plan.id, person.plan.name),
-            subscription=None if mine is None else Subscription.of(mine, at=at),
+            subscription=None if mine is None else Subscription.of(mine),
         )
 
 
@@ -263,9 +263,9 @@ class Users(Struct):
     next: str | None
 
     @classmethod
-    def of(cls, found: Stretch[plans.Subscriber], *, at: int) -> "Users":
+    def of(cls, found: Stretch[plans.Subscriber]) -> "Users":
         """Render a stretch of the list."""
-        return cls([User.of(item, at=at) for item in found.items], found.next)
+        return cls([User.of(item) for item in found.items], found.next)
 
 
 # Chatbots
