@@ -16,9 +16,16 @@ def test_a_literal_segment_goes_before_a_parameter() -> None:
     assert found(matcher, "/things/7") == ("one", ["7"])
 
 
-def test_what_lies_beyond_a_literal_is_nothing_of_the_parameters() -> None:
-    matcher = Matcher([("GET", "/chat/cancel/{id}", "cancel"), ("GET", "/chat/{id}", "page")])
+def test_a_literal_that_leads_nowhere_gives_way_to_the_parameter() -> None:
+    matcher = Matcher([("GET", "/a/b", "literal"), ("GET", "/{x}/{y}/z", "deep")])
+    assert found(matcher, "/a/b/z") == ("deep", ["a", "b"])
+
+
+def test_what_a_contract_owns_is_no_value_of_a_parameter() -> None:
+    rows = [("GET", "/chat/cancel/{id}", "cancel"), ("GET", "/chat/{id}", "page")]
+    matcher = Matcher(rows, owned=["/chat/cancel"])
     assert found(matcher, "/chat/7") == ("page", ["7"])
+    assert found(matcher, "/chat/cancel/7") == ("cancel", ["7"])
     assert matcher.find(["", "chat", "cancel"]) is None
 
 

@@ -81,8 +81,16 @@ class Application:
         self.dialects = tuple(dialects)
         self._fallback = fallback
         self._rows = Matcher(
-            (row.endpoint.method, row.endpoint.path, row)
-            for row in rows_of((*self.dialects, fallback))
+            (
+                (row.endpoint.method, row.endpoint.path, row)
+                for row in rows_of((*dialects, fallback))
+            ),
+            owned=[
+                prefix
+                for dialect in dialects
+                for prefix in dialect.strays
+                if not prefix.endswith("/")
+            ],
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

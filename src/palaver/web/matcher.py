@@ -11,12 +11,13 @@ T = TypeVar("T")
 
 
 class _Node(Generic[T]):
-    __slots__ = ("leaf", "literals", "parameter")
+    __slots__ = ("is_owned", "leaf", "literals", "parameter")
 
     def __init__(self) -> None:
         self.literals: dict[str, _Node[T]] = {}
         self.parameter: _Node[T] | None = None
         self.leaf: Leaf[T] | None = None
+        self.is_owned = False
 
 
 class Leaf(Generic[T]):
@@ -35,9 +36,12 @@ class Leaf(Generic[T]):
 
 
 class Matcher(Generic[T]):
-    """Finds the row for a path; built once from `(method, path template, row)`."""
+    """Finds the row for a path; built once from `(method, path template, row)`.
 
-    def __init__(self, rows: Iterable[tuple[str, str, T]]) -> None:
+    What lies at or below an `owned` path is never taken for the value of a parameter there.
+    """
+
+    def __init__(self, rows: Iterable[tuple[str, str, T]], *, owned: Iterable[str] = ()) -> None:
         self._root: _Node[T] = _Node()
         leaves: dict[str, Leaf[T]] = {}
         for method, template, row in rows:
@@ -46,6 +50,8 @@ class Matcher(Generic[T]):
                 raise ValueError(f"two rows for {method} {template}")
             leaf.methods[method] = row
             leaves[template] = leaf
+        for path in owned:
+            self._node(path).is_owned = True
         for template, leaf in leaves.items():
             if template != "/":
                 self._adopt(template[:-1] if template.endswith("/") else template + "/", leaf)
@@ -55,16 +61,7 @@ class Matcher(Generic[T]):
 
         The path is given as its segments, the first one empty: `["", "conversations", "7"]`.
         """
-        node, values = self._root, []
-        for segment in segments:
-            # A literal binds: what lies beyond it is the contract's whose literal it is.
-            if (child := node.literals.get(segment)) is None:
-                if node.parameter is None or not segment:
-                    return None
-                child = node.parameter
-                values.append(segment)
-            node = child
-        return None if node.leaf is None else (node.leaf, values)
+        return _search(self._root, segments, 0, [])
 
     def _node(self, template: str) -> _Node[T]:
         node = self._root
@@ -85,3 +82,18 @@ class Matcher(Generic[T]):
         node = self._node(twin)
         if node.leaf is None:
             node.leaf = leaf
+
+
+def _search(
+    node: _Node[T], segments: list[str], index: int, values: list[str]
+) -> tuple[Leaf[T], list[str]] | None:
+    if index == len(segments):
+        return None if node.leaf is None else (node.leaf, values)
+    segment = segments[index]
+    if (child := node.literals.get(segment)) is not None:
+        found = _search(child, segments, index + 1, values)
+        if found is not None or child.is_owned:
+            return found
+    if node.parameter is None or not segment:
+        return None
+    return _search(node.parameter, segments, index + 1, [*values, segment])
