@@ -126,4 +126,10 @@ async def test_a_failure_of_ours_frees_the_key(
     upstream.default = Script(status=500, body=b"{}")
     assert (await owner.post("/api/chat", saying("Hello"), headers=KEY)).status == 502
     upstream.default = Script()
-    assert (await owner.post("/api/chat", saying("Hello"), headers=KEY)).status == 200
+    again = await owner.post("/api/chat", saying("Hello"), headers=KEY)
+    assert again.status == 200
+    # What the first has stored was asked again, and stands there once.
+    path = f"/api/v1/conversations/{again.json['conversation_id']}/messages"
+    said = [(row["role"], row["content"]) for row in (await owner.get(path)).json]
+    assert said == [("user", "Hello"), ("assistant", "Hello, world!")]
+    assert len((await owner.get("/api/v1/conversations/")).json) == 1

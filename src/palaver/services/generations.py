@@ -129,26 +129,48 @@ class GenerationService:
                 conversation = await get_conversation(tx, actor, key)
         resolved = await self.starter.resolve(actor, conversation, choice)
         async with self.db.transaction() as tx:
-            if (made := await _made_before(tx, actor)) is not None:
+            made = await _made_before(tx, actor)
+            if made is not None and not _has_failed(made[2]):
                 return made
-            at = self.clock()
-            if conversation is None:
-                conversation = await create_conversation(
-                    tx, actor, title=None, system_prompt=system_prompt, model=None, at=at
+            if made is None:
+                conversation, question = await self._ask(
+                    tx, actor, conversation, turns, system_prompt=system_prompt
                 )
             else:
-                conversation = await lock_conversation(tx, actor, conversation.id)
-                if system_prompt is not None:
-                    await tx.conversations.instruct(conversation.id, system_prompt=system_prompt)
-                    conversation = replace(conversation, system_prompt=system_prompt)
-            messages = await append_messages(tx, actor, conversation, turns, at=at)
-            question = messages[-1]
-            conversation = replace(conversation, active_message_id=question.id)
+                # The repeat of a request whose answer failed asks the same message again.
+                conversation = await lock_conversation(tx, actor, made[0].id)
+                question = made[1]
+                newest, generation = await _newest_run(tx, conversation)
+                if newest.id != question.id or generation is None or not _has_failed(generation):
+                    return made
             start = await self.starter.begin(
                 tx, conversation, question, resolved, choice, context=context
             )
         self.starter.launch(start)
         return conversation, question, start.generation
+
+    async def _ask(
+        self,
+        tx: Tx,
+        actor: Actor,
+        conversation: Conversation | None,
+        turns: Sequence[tuple[MessageRole, str]],
+        *,
+        system_prompt: str | None,
+    ) -> tuple[Conversation, Message]:
+        """Append messages to a conversation, or begin one with them; return it, and the last."""
+        at = self.clock()
+        if conversation is None:
+            conversation = await create_conversation(
+                tx, actor, title=None, system_prompt=system_prompt, model=None, at=at
+            )
+        else:
+            conversation = await lock_conversation(tx, actor, conversation.id)
+            if system_prompt is not None:
+                await tx.conversations.instruct(conversation.id, system_prompt=system_prompt)
+                conversation = replace(conversation, system_prompt=system_prompt)
+        messages = await append_messages(tx, actor, conversation, turns, at=at)
+        return replace(conversation, active_message_id=messages[-1].id), messages[-1]
 
     async def retry(self, actor: Actor, key: Key, choice: Choice) -> tuple[Message, Generation]:
         """Ask the newest user message again, as a sibling of it; what runs there is cancelled.
@@ -304,6 +326,11 @@ class GenerationService:
 def _stands(generation: Generation) -> bool:
     """Tell whether a run is the answer, or is about to be: then it is not started again."""
     return generation.state.is_live or generation.state is GenerationState.COMPLETED
+
+
+def _has_failed(generation: Generation) -> bool:
+    """Tell whether a run ended without an answer that anybody wanted to end."""
+    return generation.state in {GenerationState.FAILED, GenerationState.INTERRUPTED}
 
 
 def _beyond_the_end() -> InvalidInput:

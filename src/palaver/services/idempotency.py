@@ -87,9 +87,12 @@ class IdempotencyService:
     async def finish(
         self, actor: Actor, fresh: Fresh, *, status: int, headers: Headers, body: str
     ) -> None:
-        """Keep the answer for whoever repeats the request; one of 5xx frees the key instead."""
+        """Keep the answer for whoever repeats the request; after one of 5xx it may be tried again.
+
+        The repeat goes on with what the first has stored all the same.
+        """
         if status >= 500:
-            await self.free(actor, fresh)
+            await self.leave(actor, fresh)
             return
         self._under_way.pop(fresh.place, None)
         listed = msgspec.json.encode(list(headers)).decode()

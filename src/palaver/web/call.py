@@ -1,5 +1,6 @@
 """One request as a handler sees it: who calls, and with which services."""
 
+import re
 from typing import Final
 
 from starlette.requests import Request
@@ -16,6 +17,8 @@ DEVICE_COOKIE: Final = "palaver_device"
 FORM_COOKIE: Final = "palaver_form"
 
 _NOBODY: Final = Actor()
+_HOST: Final = re.compile(r"[\w.\-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?", re.ASCII)
+"""RFC 3986, 3.2.2, without what nobody names a host."""
 
 
 class Call:
@@ -76,7 +79,9 @@ class Call:
         """Return our own origin as this client sees it: `https://chat.example.org`."""
         if self.settings.public_url:
             return self.settings.public_url
-        host = self.header(b"host") or "localhost"
+        host = self.header(b"host") or ""
+        if not _HOST.fullmatch(host):  # it goes into links: nothing else may stand in it
+            host = "localhost"
         return f"{self.request.scope['scheme']}://{host}"
 
     @property
