@@ -1,6 +1,7 @@
 """Completions without a chat: relayed, stopped with their reader, and paid in every ending."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -139,6 +140,35 @@ async def test_a_reader_who_leaves_stops_the_answer_and_pays_for_what_came(desk:
     (entry,) = await desk.entries()
     assert (entry.messages, entry.is_estimate) == (1, 1)
     assert entry.completion_tokens > 0
+
+
+async def test_who_leaves_before_reading_owes_nothing_and_holds_nothing(desk: Desk) -> None:
+    desk.talk.provider.scripts = [words("Hello")]
+    unread, gone, stopped = [await desk.ask() for _ in range(3)]
+    unread.close()
+    waiting = [asyncio.ensure_future(stream.next()) for stream in (gone, stopped)]
+    await asyncio.sleep(0)  # both have begun to wait, and neither call a step of its own
+    gone.close()
+    await desk.completions.close()
+    assert await asyncio.gather(*waiting) == [[], []]
+    assert await desk.entries() == []
+    assert desk.talk.provider.requests == []
+
+
+async def test_who_is_cancelled_while_asking_holds_nothing(desk: Desk) -> None:
+    desk.talk.provider.scripts = [words("Hello")]
+    was_opened = False
+    steps = 0
+    while not was_opened:  # cancelled at every step of the way, that of the commit among them
+        asking = asyncio.ensure_future(desk.ask())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        was_opened = asking.done()
+        asking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            (await asking).close()
+        steps += 1
+    assert await desk.entries() == []
 
 
 async def test_a_server_that_stops_settles_what_is_under_way(desk: Desk) -> None:

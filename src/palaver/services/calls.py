@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
 from typing import Final, Self
 
+from msgspec.structs import replace
+
 from palaver.domain.errors import ProviderError
 from palaver.domain.events import Finished, ReasoningDelta, TextDelta, UsageReported
 from palaver.domain.generations import Options
@@ -68,32 +70,42 @@ class CallService:
             kind=kind,
             conversation_id=conversation_id,
         )
-        async with self.db.transaction() as tx:
-            granted = await grant(
-                tx,
-                actor.owner_id,
-                resolved.model,
-                kind=kind,
-                prompt_tokens=worst_case(tokens),
-                max_tokens=max_tokens,
-                at=at,
-            )
-            reservation_id = await reserve(tx, granted, expires_at=at + LEASE)
         request = CompletionRequest(
             model=resolved.model.upstream_name,
             turns=tuple(turns),
-            max_tokens=granted.max_tokens,
+            max_tokens=max_tokens,
             temperature=options.temperature,
             top_p=options.top_p,
         )
-        return ProviderCall(self, resolved, request, work, granted, reservation_id, tokens)
+        call: ProviderCall | None = None
+        try:
+            async with self.db.transaction() as tx:
+                granted = await grant(
+                    tx,
+                    actor.owner_id,
+                    resolved.model,
+                    kind=kind,
+                    prompt_tokens=worst_case(tokens),
+                    max_tokens=max_tokens,
+                    at=at,
+                )
+                reservation_id = await reserve(tx, granted, expires_at=at + LEASE)
+                request = replace(request, max_tokens=granted.max_tokens)
+                call = ProviderCall(self, resolved, request, work, granted, reservation_id, tokens)
+        except BaseException:
+            # Who is cancelled while a transaction commits does not know whether it did.
+            if call is not None:
+                call.abandon()
+            raise
+        return call
 
 
 class ProviderCall:
     """One call under way: `async with await calls.open(…) as call`, then `next` until None.
 
     Leaving the block closes the provider's socket and settles the call, also when it failed or the
-    caller was cancelled; what was produced is paid, a failure before the first event is free.
+    caller was cancelled; what was produced is paid, a failure before the first event is free. Who
+    does not come to enter it has to `abandon` it.
     """
 
     def __init__(
@@ -115,9 +127,11 @@ class ProviderCall:
         self._prompt_tokens = prompt_tokens
         self._text: list[str] = []
         self._reasoning: list[str] = []
+        self._was_asked = False
         self._has_failed = False
         self._events: AsyncGenerator[CompletionEvent, None] = resolved.provider.complete(request)
         self._renewal: asyncio.Task[None] | None = None
+        self._settling: asyncio.Task[None] | None = None
 
     @property
     def text(self) -> str:
@@ -145,10 +159,17 @@ class ProviderCall:
             await self._events.aclose()
         finally:
             # Not even a caller who is cancelled leaves without paying.
-            await asyncio.shield(self._calls.tasks.start(self._settle(), name="settle a call"))
+            self._settling = self._calls.tasks.start(self._settle(), name="settle a call")
+            await asyncio.shield(self._settling)
+
+    def abandon(self) -> None:
+        """Give back what is held for a call that nobody will enter; harmless for any other."""
+        if self._renewal is None and self._settling is None:
+            self._settling = self._calls.tasks.start(self._settle(), name="settle a call")
 
     async def next(self) -> TextDelta | ReasoningDelta | None:
         """Return what the provider says next, None at the end. Raises `ProviderError`."""
+        self._was_asked = True
         try:
             async for event in self._events:
                 match event:
@@ -208,4 +229,6 @@ class ProviderCall:
 
     @property
     def _owes_nothing(self) -> bool:
+        if not self._was_asked:
+            return True
         return self._has_failed and not self._text and not self._reasoning

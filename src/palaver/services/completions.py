@@ -104,6 +104,7 @@ class Relay:
         since = now if silent_since is None else silent_since
         if self._task is None and not self._is_over:
             self._task = self._tasks.start(self._drive(), name="completion")
+            self._task.add_done_callback(self._drove)
         while not self._unread:
             if self._is_over:
                 return []
@@ -121,20 +122,24 @@ class Relay:
         return segments
 
     def close(self) -> None:
-        """Leave: what is not over stops."""
+        """Leave: what is not over stops, and what was never read is given back."""
         self._end()
         self._unread.clear()
-        if self._task is not None:
+        if self._task is None:
+            self._call.abandon()
+        else:
             self._task.cancel()
 
     async def _drive(self) -> None:
-        try:
-            ending = await self._ask()
-            if self._call.usage is not None:
-                self._put(self._call.usage)
-            self._put(ending)
-        finally:
-            self._end()
+        ending = await self._ask()
+        if self._call.usage is not None:
+            self._put(self._call.usage)
+        self._put(ending)
+
+    def _drove(self, _: "asyncio.Task[None]") -> None:
+        """See to what `_drive` cannot: a task that is cancelled at once never takes a step."""
+        self._call.abandon()
+        self._end()
 
     async def _ask(self) -> Ending:
         """Relay the answer; the call is settled when this returns."""
