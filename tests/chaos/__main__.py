@@ -89,6 +89,7 @@ def run_race(given: argparse.Namespace, engine: str) -> int:
         rounds=given.kills or 100,
         requests=given.requests,
         processes=given.processes if engine == "postgresql" else 1,
+        kills_amid=not given.control,
         has_end=not given.control,
         seed=given.seed,
         control=given.control,

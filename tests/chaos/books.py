@@ -177,10 +177,13 @@ class Books:
             is_, has_to_be = self.spent.get(id, (0, 0)), tuple(due.get(id, (0, 0)))
             yield id, "" if is_ == has_to_be else f"{id} is {is_}, has to be {has_to_be}"
 
-    def windows(self, owner_id: int) -> Iterator[tuple[str, int, int]]:
+    def windows(
+        self, owner_id: int, *, has_attempts: bool = False
+    ) -> Iterator[tuple[str, int, int]]:
         """Return each limit of somebody with what it allows and what is used of it just now.
 
-        What further attempts cost is left out: no limit could have been asked about it.
+        What further attempts cost takes room as well, but no limit is asked before: it is left out
+        unless it is asked for.
         """
         subscribed_at, limits = self.standing(owner_id)
         if not any(limits.values()):
@@ -188,7 +191,7 @@ class Books:
         counted = [
             (line.counted_at, line.amounts)
             for line in self.lines
-            if line.owner_id == owner_id and line.kind != "attempt"
+            if line.owner_id == owner_id and (has_attempts or line.kind != "attempt")
         ]
         counted += [(each.counted_at, each.amounts) for each in self.held_by(owner_id)]
         for limit in LIMITS:

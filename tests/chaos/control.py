@@ -94,16 +94,18 @@ def hold_back() -> None:
     async def correct_nothing(*_: Any, **__: Any) -> None:
         pass
 
+    assert ledger._correct  # a fault that nobody meets would be no fault
     ledger._correct = correct_nothing
 
 
 def unlock() -> None:
     """Let everybody look for room at the same time."""
 
-    async def hold_nobody(_store: UserStore, _id: int) -> None:
+    async def lock_nobody(_store: UserStore, _id: int) -> None:
         pass
 
-    UserStore.hold = hold_nobody  # type: ignore[method-assign]
+    assert UserStore.lock_usage  # as above
+    UserStore.lock_usage = lock_nobody  # type: ignore[method-assign]
 
 
 CONTROLS: Final = {

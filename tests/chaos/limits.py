@@ -34,9 +34,15 @@ ANSWER_TOKENS: Final = 200
 PHANTOM_SECONDS: Final = 60
 COOKIES: Final = (SESSION_COOKIE, CSRF_COOKIE)
 CONTRACTS: Final = {way.contract for way in WAYS}
+
+
+def _is_free(limit: Limit) -> bool:
+    return limit.measure.startswith("free")
+
+
 RACED: Final = sorted(
     (limit for limit in LIMITS if limit.measure != "images"),
-    key=lambda limit: limit.measure.startswith("free"),
+    key=_is_free,
 )
 """Those of free models last: the model is made one on the way."""
 
@@ -51,6 +57,7 @@ class RacePlan:
     processes: int = 1
     model: str = "enduring"  # which speaks for longer than a round takes
     limits: Sequence[Limit] = tuple(RACED)
+    kills_amid: bool = True  # else when everybody has been told
     has_end: bool = True  # wait until nothing is held, and use what is left
     seed: int = 0
     control: str | None = None
@@ -201,9 +208,8 @@ class Race:
 
     async def _set_price(self, limit: Limit) -> None:
         """Let a token cost a micro-dollar, or count as free."""
-        is_free = int(limit.measure.startswith("free"))
         await self.witness.execute(
-            f"""update models set is_free = {is_free}, prompt_price = 1000000,
+            f"""update models set is_free = {_is_free(limit):d}, prompt_price = 1000000,
             completion_price = 1000000 where name = '{self.model}'"""
         )
 
@@ -236,31 +242,36 @@ class Race:
         racer = Racer(f"racer{number}", limits[number % len(limits)])
         self.racers.append(racer)
         await self._register(racer)
+        following = limits[(number + 1) % len(limits)]
         victims = self.houses
-        if len(self.houses) > 1 and self.rng.random() < 0.5:
+        # Where the price changes all have to start anew: who lives on knows the old one for a while.
+        if _is_free(following) == _is_free(racer.limit) and self.rng.random() < 0.5:
             victims = [self.rng.choice(self.houses)]
-        is_alone = victims is self.houses
         decisions = asyncio.Semaphore(0)
 
-        async def kill_amid() -> None:
-            # In half of the rounds early, while there is room for some.
-            most = self.rng.choice([ALLOWED, self.plan.requests])
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.rng.random() * most / 50):
-                    for _ in range(self.rng.randrange(most)):
-                        await decisions.acquire()
+        async def kill() -> None:
+            if self.plan.kills_amid:
+                await self._some_moment(decisions)
+            else:
+                await _silence(decisions)
             await self._kill(victims)
-            if not is_alone:
+            if len(victims) < len(self.houses):
                 await _silence(decisions)
 
-        told = await self._ask(racer, self.plan.requests, decisions, until=kill_amid)
+        told = await self._ask(racer, self.plan.requests, decisions, until=kill)
         seen = await self._look()
         self._judge_told(racer, told, seen)
         self.accepted.append(seen.books.accepted(racer.id))
-        await self._set_price(limits[(number + 1) % len(limits)])
+        await self._set_price(following)
         await self._open(victims)
-        if not is_alone:
-            await asyncio.sleep(1.1)  # until the others have read the price anew
+
+    async def _some_moment(self, decisions: asyncio.Semaphore) -> None:
+        """Wait until some have been told; in half of the rounds while there is room for others."""
+        most = self.rng.choice([ALLOWED, self.plan.requests])
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.rng.random() * most / 50):
+                for _ in range(self.rng.randrange(most)):
+                    await decisions.acquire()
 
     async def _ask(
         self,
@@ -312,7 +323,7 @@ class Race:
 
     def _judge_told(self, racer: Racer, told: Sequence[Told], seen: Evidence) -> None:
         check = self.verdict.check
-        where = f"{racer.name} ({racer.limit.field})"
+        where = f"{racer.name} ({racer.limit.attribute})"
         accepted = seen.books.accepted(racer.id)
         check(
             f"no more than {ALLOWED} are accepted",
@@ -350,10 +361,11 @@ class Race:
         """What was held and not used is free: who is refused now has really no room."""
         last = self.racers[-len(self.plan.limits) :]
         decisions = asyncio.Semaphore(0)
-        is_paid = [racer for racer in last if not racer.limit.measure.startswith("free")]
-        await self._set_price(is_paid[0].limit)
-        await asyncio.sleep(1.1)  # until the houses have read the price anew
-        everybody = asyncio.Barrier(len(is_paid))
+        paid = [racer for racer in last if not _is_free(racer.limit)]
+        await self._kill(self.houses)
+        await self._set_price(paid[0].limit)
+        await self._open(self.houses)
+        everybody = asyncio.Barrier(len(paid))
 
         async def kill_afterwards() -> None:
             if await everybody.wait() == 0:
@@ -362,14 +374,14 @@ class Race:
             await everybody.wait()
 
         asked = await asyncio.gather(
-            *(self._ask(racer, ALLOWED + 2, decisions, until=kill_afterwards) for racer in is_paid)
+            *(self._ask(racer, ALLOWED + 2, decisions, until=kill_afterwards) for racer in paid)
         )
         seen = await self._look()
-        for racer, told in zip(is_paid, asked, strict=True):
+        for racer, told in zip(paid, asked, strict=True):
             self._judge_rest(racer, told, seen)
 
     def _judge_rest(self, racer: Racer, told: Sequence[Told], seen: Evidence) -> None:
-        ((limit, most, used),) = seen.books.windows(racer.id)
+        ((limit, most, used),) = seen.books.windows(racer.id, has_attempts=True)
         is_counted = "messages" in racer.limit.measure
         self.verdict.check(
             "who asks on is refused in the end, and only where there is no room",
