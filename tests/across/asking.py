@@ -1,11 +1,12 @@
 """All the ways in which a run is asked for, by contract: as a limit on runs has to meet them all."""
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from palaver.dialects import DIALECTS
-from palaver.domain.limits import Limit
+from palaver.domain.limits import MONEY, Limit, Limited
 from palaver.domain.tokens import PROMPT_OVERHEAD_TOKENS, estimate_turn_tokens
 from palaver.services.prompts import worst_case
 from tests.http import Answer, Visitor
@@ -130,7 +131,8 @@ def is_refused(way: Way, answer: Answer, limit: Limit) -> None:
             sentence = body["detail"]
         case "subscriptions":
             assert list(body) == ["error", "detail", "limit", "window", "reset_at"]
-            assert (body["limit"], body["window"]) == (limit.field, limit.window.value)
+            name = "max_openrouter_cost_usd" if limit.measure == MONEY else limit.attribute
+            assert (body["limit"], body["window"]) == (name, limit.window.value)
             assert (body["reset_at"] is None) == (limit.window.value == "lifetime")
             sentence = body["detail"]
         case "streaming":
@@ -143,4 +145,5 @@ def is_refused(way: Way, answer: Answer, limit: Limit) -> None:
             sentence = body["message"]
         case _:
             raise AssertionError(f"nobody knows how {way.contract} refuses")
-    assert f"limit {limit.field} (" in sentence
+    what, within = Limited(limit, 2).words.split(" ", maxsplit=2)[1:]
+    assert re.match(rf"Your plan's limit of [0-9,.]+ {what} {within} leaves no room", sentence)

@@ -8,7 +8,7 @@ import pytest
 from msgspec import structs
 
 from palaver.config import Settings
-from palaver.domain.limits import LIMITS, Limit
+from palaver.domain.limits import LIMITS, MONEY, Limit
 from palaver.domain.models import ModelChange
 from palaver.domain.plans import PlanChange
 from palaver.domain.usage import MICRO
@@ -42,8 +42,9 @@ async def subscribe(palaver: Palaver, user: User, limit: Limit) -> None:
     """Put somebody on a plan of their own, with one limit that lets ten worst cases through."""
     services = palaver.services
     most = allowance_of(limit, answer_tokens=ANSWER_TOKENS, count=ALLOWED)
-    value = f"{most / MICRO:.6f}" if limit.measure == "cost_micro_usd" else most
-    change = PlanChange(name=limit.field, **{limit.field: value})
+    is_money = limit.measure == MONEY
+    value = {"max_cost_usd": f"{most / MICRO:.6f}"} if is_money else {limit.attribute: most}
+    change = PlanChange(name=limit.attribute, **value)
     linked = await services.plans.create(SYSTEM, change)
     await services.subscriptions.assign(SYSTEM, user.id, plan_id=linked.plan.id)
 
@@ -54,8 +55,8 @@ async def set_price(palaver: Palaver, *, is_free: bool) -> None:
     model = await registry.get(SYSTEM, MODEL)
     change = ModelChange(
         is_free=is_free,
-        price_per_million_prompt_usd="1",
-        price_per_million_completion_usd="1",
+        prompt_price_usd="1",
+        completion_price_usd="1",
     )
     await registry.update(SYSTEM, model.id, change)
 
@@ -102,12 +103,12 @@ async def test_of_200_requests_at_once_exactly_ten_are_accepted(
 ) -> None:
     await set_price(palaver, is_free=measure.startswith("free"))
     for limit in (limit for limit in LIMITS if limit.measure == measure):
-        person = await palaver.person(limit.field)
+        person = await palaver.person(limit.attribute)
         await subscribe(palaver, person.user, limit)
         outcome = await ask(palaver, upstream, person.user, count=REQUESTS)
         accepted = [way for way, answer in outcome if answer.status == way.status]
         refused = [(way, answer) for way, answer in outcome if answer.status != way.status]
-        assert (len(accepted), len(refused)) == (ALLOWED, REQUESTS - ALLOWED), limit.field
+        assert (len(accepted), len(refused)) == (ALLOWED, REQUESTS - ALLOWED), limit.attribute
         for way, answer in refused:
             is_refused(way, answer, limit)
         await what_is_over_is_settled(palaver, upstream, person.user, limit)

@@ -4,8 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from palaver.commands import options
+from palaver.dialects.native import admin_wire
+from palaver.dialects.subscriptions.wire import SubscriptionType
 from palaver.domain.errors import QuotaExceeded
 from palaver.domain.limits import (
+    COUNTS,
     FREE,
     HOUR,
     LIMITS,
@@ -20,9 +24,14 @@ from palaver.domain.limits import (
     quota_error,
     starts_at,
 )
-from palaver.domain.plans import Plan
+from palaver.domain.plans import NEW, Plan, PlanChange
 from palaver.domain.usage import MICRO, NOTHING, Amounts, Terms
 
+OTHERS = {
+    *("id", "name", "description", "price", "price_usd", "duration_days", "sku"),
+    *("is_active", "is_default", "chatbot_ids", "model_ids", "created_at"),
+}
+"""What a plan has beside its limits."""
 INSTANTS = st.integers(min_value=0, max_value=4_000_000_000 * MICRO)
 UNUSED = dict.fromkeys(Window, NOTHING)
 
@@ -36,10 +45,40 @@ def a_plan(**limits: int) -> Plan:
     return Plan(**fields | limits)  # type: ignore[arg-type]
 
 
-def test_every_limit_is_a_field_of_a_plan():
-    amounts = {name for name in Plan.__struct_fields__ if "max_" in name or "monthly_" in name}
-    amounts |= {name for name in Plan.__struct_fields__ if name.endswith("_limit")}
-    assert {limit.attribute for limit in LIMITS} == amounts
+def test_every_limit_is_a_field_of_a_plan_and_every_field_without_a_value_is_one():
+    unset = {name for name in Plan.__struct_fields__ if getattr(NEW, name) is None}
+    assert {limit.attribute for limit in LIMITS} == unset - {"sku"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "money"),
+    [
+        (PlanChange.__struct_fields__, "max_cost_usd"),
+        (admin_wire.Plan.__struct_fields__, "max_openrouter_cost_usd"),
+        (admin_wire.PlanUpdate.__struct_fields__, "max_openrouter_cost_usd"),
+        (SubscriptionType.__struct_fields__, "max_openrouter_cost_usd"),
+        ((*options.COUNTS, "max_openrouter_cost_usd"), "max_openrouter_cost_usd"),
+    ],
+    ids=["change", "native", "native's change", "subscriptions", "commands"],
+)
+def test_what_lists_the_limits_by_hand_lists_every_one_and_no_other(fields, money):
+    assert set(fields) - OTHERS == {*COUNTS, money}
+
+
+@pytest.mark.parametrize(
+    ("field", "most", "words"),
+    [
+        ("hourly_max_messages", 1, "1 message an hour"),
+        ("three_hours_max_tokens", 12_000, "12,000 tokens in three hours"),
+        ("monthly_free_model_messages", 5, "5 messages to free models a month"),
+        ("max_cost_micro_usd", 2_500_000, "2.50 USD in all"),
+        ("max_cost_micro_usd", 30, "0.00003 USD in all"),
+        ("weekly_image_generation_limit", 2, "2 images a week"),
+    ],
+)
+def test_a_limit_is_told_in_words(field, most, words):
+    (limited,) = limits_of(a_plan(**{field: most}), measures=Amounts.__struct_fields__)
+    assert limited.words == words
 
 
 @given(INSTANTS, st.sampled_from(sorted(ROLLING)))
@@ -93,7 +132,7 @@ def test_what_cannot_hold_the_prompt_and_one_token_is_refused():
     limits = limits_of(a_plan(hourly_max_tokens=20), measures=PAID)
     assert granted(Need(Terms(), 19, 10), limits, UNUSED)[0] == 1
     (refusal,) = granted(Need(Terms(), 20, 10), limits, UNUSED)[2]
-    assert refusal.limited.limit.field == "hourly_max_tokens"
+    assert refusal.limited.limit.attribute == "hourly_max_tokens"
 
 
 def test_a_free_model_counts_only_against_the_limits_for_free_models():
@@ -131,7 +170,7 @@ def test_of_several_limits_the_one_that_frees_last_is_named():
     assert error.reset_at == instant("2026-04-01")
     assert error.retry_after_seconds == (error.reset_at - at) // MICRO
     error = refused(at, [], monthly_max_messages=9, max_cost_micro_usd=1)
-    assert (error.limit, error.window) == ("max_openrouter_cost_usd", "lifetime")
+    assert (error.limit, error.window) == ("max_cost_micro_usd", "lifetime")
     assert (error.reset_at, error.retry_after_seconds) == (None, 86_400)
 
 

@@ -142,7 +142,7 @@ async def test_two_hundred_starts_at_once_never_pass_a_limit_of_ten(db, cast, li
     begun = [each for each in outcomes if isinstance(each, tuple)]
     assert (len(begun), len(refused)) == (10, 190)
     assert {(error.limit, error.window) for error in refused} == {
-        (limited.field, limited.window.value)
+        (limited.attribute, limited.window.value)
     }
     await sums_are_true(db, owner_id)
     await asyncio.gather(*(end(db, each, used=None) for each in begun))
@@ -193,10 +193,10 @@ async def test_wider_windows_count_what_narrower_ones_have_forgotten(db, cast):
     owner_id = cast.owner.owner_id
     await begin(db, owner_id, at=AT)
     await begin(db, owner_id, at=AT + 2 * HOUR)
-    with pytest.raises(QuotaExceeded, match="three_hours"):
+    with pytest.raises(QuotaExceeded, match="2 messages in three hours"):
         await begin(db, owner_id, at=AT + 2 * HOUR)
     await begin(db, owner_id, at=AT + 4 * HOUR)
-    with pytest.raises(QuotaExceeded, match="twelve_hours"):
+    with pytest.raises(QuotaExceeded, match="3 messages in twelve hours"):
         await begin(db, owner_id, at=AT + 8 * HOUR)
 
 
@@ -245,7 +245,7 @@ async def test_a_title_is_cost_and_neither_message_nor_token(db, cast):
     for _ in range(2):
         await end(db, await begin(db, owner_id, kind=UsageKind.TITLE))
     await begin(db, owner_id, cap=40)
-    with pytest.raises(QuotaExceeded, match="max_openrouter_cost_usd"):
+    with pytest.raises(QuotaExceeded, match=r"0\.00025 USD in all"):
         await begin(db, owner_id, kind=UsageKind.TITLE, prompt=1)
     await sums_are_true(db, owner_id)
 

@@ -481,9 +481,9 @@ async def test_what_an_administrator_changes_counts_at_once(service, db, clock):
     await registry.list_providers(OWNER)
     keeper = RegistryService(db, registry.registry, provider_ids=["a"], clock=clock)
     (first, _) = (await keeper.list(SYSTEM)).items
-    await keeper.update(SYSTEM, first.id, ModelChange(is_active=False, name="Mine"))
+    await keeper.update(SYSTEM, first.id, ModelChange(is_active=False, label="Mine"))
     assert await names(registry, "a") == ["a/n"]
-    added = await keeper.create(SYSTEM, "a/extra", ModelChange(token_cost_multiplier="1.5"))
+    added = await keeper.create(SYSTEM, "a/extra", ModelChange(multiplier="1.5"))
     assert added.multiplier_percent == 150
     assert await names(registry, "a") == ["a/n", "a/extra"]
     await keeper.delete(SYSTEM, added.id)
@@ -494,7 +494,7 @@ async def test_a_model_that_was_added_and_is_then_listed_keeps_what_was_said(ser
     provider = ToldProvider("a", "m")
     registry = service(provider)
     keeper = RegistryService(db, registry.registry, provider_ids=["a"], clock=clock)
-    change = ModelChange(name="Ours", is_free=True, price_per_million_prompt_usd="2")
+    change = ModelChange(label="Ours", is_free=True, prompt_price_usd="2")
     added = await keeper.create(SYSTEM, "a/m", change)
     await registry.list_providers(OWNER)
     kept = await keeper.get(SYSTEM, "a/m")

@@ -7,7 +7,7 @@ import pytest
 
 from palaver.domain.chatbots import ChatbotChange
 from palaver.domain.errors import DomainError, ErrorKind, InvalidInput, NotFound, QuotaExceeded
-from palaver.domain.limits import LIMITS
+from palaver.domain.limits import COUNTS, LIMITS
 from palaver.domain.plans import DAY_MICROSECONDS, NEW, LinkedPlan, PlanChange
 from palaver.domain.users import SYSTEM
 from palaver.kit.clock import DAY, HOUR, SECOND
@@ -69,11 +69,10 @@ async def test_it_is_for_administrators(house: House) -> None:
 
 
 async def test_every_limit_is_stored_as_it_is_given_and_zero_as_none(house: House) -> None:
-    limits = {each.field: number for number, each in enumerate(LIMITS, start=1)}
-    plan = (await house.plan("Full", **limits, price="0.01", duration_days=7, sku="F")).plan
-    for each in LIMITS:
-        factor = 1_000_000 if each.measure == "cost_micro_usd" else 1
-        assert getattr(plan, each.attribute) == limits[each.field] * factor
+    limits = {name: number for number, name in enumerate((*COUNTS, "max_cost_usd"), start=1)}
+    plan = (await house.plan("Full", **limits, price_usd="0.01", duration_days=7, sku="F")).plan
+    assert plan.max_cost_micro_usd == limits["max_cost_usd"] * 1_000_000
+    assert [getattr(plan, name) for name in COUNTS] == [limits[name] for name in COUNTS]
     assert (plan.price_cents, plan.duration_days, plan.sku) == (1, 7, "F")
     none = PlanChange(**dict.fromkeys(limits, 0))
     plan = (await house.plans.update(SYSTEM, plan.id, none)).plan

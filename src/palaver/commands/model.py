@@ -8,7 +8,7 @@ from palaver.commands.plan import given, nothing_given, show
 from palaver.config import load
 from palaver.dialects.native import admin_wire
 from palaver.domain.errors import DomainError, ErrorKind, NotFound
-from palaver.domain.models import Model, ModelChange
+from palaver.domain.models import Model
 from palaver.domain.users import SYSTEM
 from palaver.kit.clock import system_clock
 from palaver.services.registry import Registry, RegistryService
@@ -26,7 +26,8 @@ async def model(arguments: argparse.Namespace) -> int:
             case "show":
                 show(admin_wire.Model.of(await _find(registry, arguments.model)))
             case "add":
-                made = await registry.create(SYSTEM, arguments.model_id, _change(arguments))
+                said = admin_wire.ModelUpdate(**given(arguments, admin_wire.ModelUpdate))
+                made = await registry.create(SYSTEM, arguments.model_id, said.change)
                 print(f"Added the model {made.name}, id {made.id}.")
             case _:
                 await _edit(registry, arguments)
@@ -53,11 +54,11 @@ def _print(shape: admin_wire.Model) -> None:
 
 async def _edit(registry: RegistryService, arguments: argparse.Namespace) -> None:
     found = await _find(registry, arguments.model)
-    change = _change(arguments)
-    if not change.given:
+    fields = given(arguments, admin_wire.ModelUpdate)
+    if not fields:
         raise nothing_given("palaver model edit")
-    await registry.update(SYSTEM, found.id, change)
-    print(f"Changed the model {found.name}: {', '.join(change.given)}.")
+    await registry.update(SYSTEM, found.id, admin_wire.ModelUpdate(**fields).change)
+    print(f"Changed the model {found.name}: {', '.join(fields)}.")
 
 
 async def _find(registry: RegistryService, key: str) -> Model:
@@ -66,7 +67,3 @@ async def _find(registry: RegistryService, key: str) -> Model:
     except NotFound:
         message = f"There is no model {key}; `palaver model list` shows those that there are."
         raise DomainError(message, kind=ErrorKind.NOT_FOUND) from None
-
-
-def _change(arguments: argparse.Namespace) -> ModelChange:
-    return ModelChange(**given(arguments, ModelChange))

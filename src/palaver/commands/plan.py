@@ -11,7 +11,7 @@ from palaver.commands.lists import every
 from palaver.config import load
 from palaver.dialects.native import admin_wire
 from palaver.domain.errors import DomainError, ErrorKind, Fault, InvalidInput, NotFound
-from palaver.domain.plans import LinkedPlan, PlanChange
+from palaver.domain.plans import LinkedPlan
 from palaver.domain.users import SYSTEM, User
 from palaver.services.plans import PlanService
 from palaver.services.subscriptions import SubscriptionService
@@ -29,7 +29,8 @@ async def plan(arguments: argparse.Namespace) -> int:
             case "show":
                 show(admin_wire.Plan.of(await _find(plans, arguments.plan)))
             case "create":
-                made = await plans.create(SYSTEM, _change(arguments))
+                said = admin_wire.PlanUpdate(**given(arguments, admin_wire.PlanUpdate))
+                made = await plans.create(SYSTEM, said.change)
                 print(f"Made the plan {made.plan.name}, id {made.plan.id}.")
             case "edit":
                 await _edit(plans, arguments)
@@ -64,11 +65,12 @@ async def _list(plans: PlanService) -> None:
 
 async def _edit(plans: PlanService, arguments: argparse.Namespace) -> None:
     found = await _find(plans, arguments.plan)
-    change = _change(arguments)
-    if not change.given:
+    fields = given(arguments, admin_wire.PlanUpdate)
+    if not fields:
         raise nothing_given("palaver plan edit")
-    changed = await plans.update(SYSTEM, found.plan.id, change)
-    print(f"Changed the plan {changed.plan.name}: {', '.join(change.given)}.")
+    said = admin_wire.PlanUpdate(**fields)
+    changed = await plans.update(SYSTEM, found.plan.id, said.change)
+    print(f"Changed the plan {changed.plan.name}: {', '.join(fields)}.")
 
 
 async def _assign(
@@ -104,10 +106,6 @@ async def user_named(subscriptions: SubscriptionService, name: str) -> User:
     except NotFound:
         message = f"There is no user {name}; `palaver user list` shows those that there are."
         raise DomainError(message, kind=ErrorKind.NOT_FOUND) from None
-
-
-def _change(arguments: argparse.Namespace) -> PlanChange:
-    return PlanChange(**given(arguments, PlanChange))
 
 
 def given(arguments: argparse.Namespace, shape: type[msgspec.Struct]) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from typing import Final
 
 from palaver.config import ConfigError
-from palaver.domain.errors import DomainError
+from palaver.dialects.native.admin_wire import NAMES
+from palaver.domain.errors import DomainError, InvalidInput
 from palaver.storage.database import DatabaseError
 
 EXPECTED: Final = (ConfigError, DomainError, DatabaseError, OSError)
@@ -11,6 +12,8 @@ EXPECTED: Final = (ConfigError, DomainError, DatabaseError, OSError)
 
 def sentence_of(error: Exception) -> str:
     """Return the error as a sentence."""
+    if isinstance(error, InvalidInput):
+        error = error.renamed(NAMES)  # as the options are called
     if isinstance(error, DomainError):
         return error.message
     if isinstance(error, OSError) and error.strerror:

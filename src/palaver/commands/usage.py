@@ -7,6 +7,7 @@ from palaver.commands.database import database
 from palaver.commands.lists import every
 from palaver.commands.plan import user_named
 from palaver.config import load
+from palaver.dialects.native.admin_wire import NAMES
 from palaver.domain.limits import Limited, ends_at
 from palaver.domain.usage import MICRO
 from palaver.domain.users import SYSTEM, User
@@ -42,8 +43,9 @@ def _show(person: User, standing: Standing) -> None:
     started = "" if since is None else f", subscribed {_day(since)}"
     print(f"{person.username}: {standing.plan.name}{started}")
     for limited, used in standing.limits:
+        name = NAMES.get(limited.limit.attribute, limited.limit.attribute)
         amounts = f"{_amount(limited, used)} of {_amount(limited)}"
-        print(f"  {limited.limit.field:<32} {amounts}{_until(limited)}")
+        print(f"  {name:<32} {amounts}{_until(limited)}")
     if not standing.limits:
         print("  no limits")
     for held in standing.held:

@@ -5,7 +5,7 @@ Each contract maps every kind to its own status and body (`dialects/*/errors.py`
 """
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -104,7 +104,7 @@ class NotFound(DomainError):
 class QuotaExceeded(DomainError):
     """A limit of the caller's plan leaves no room; of several, the one that frees last.
 
-    `limit` is the plan's field, `window` one of `hour`, `three_hours`, `twelve_hours`, `day`,
+    `limit` is the field of `Plan`, `window` one of `hour`, `three_hours`, `twelve_hours`, `day`,
     `week`, `month`, `lifetime`; `reset_at` is the instant at which there is room again, None =
     never by itself.
     """
@@ -166,6 +166,15 @@ class InvalidInput(DomainError):
     def __init__(self, faults: Iterable[FieldFault]) -> None:
         self.faults = tuple(faults)
         super().__init__(" ".join(f"{fault.field}: {fault.message}" for fault in self.faults))
+
+    def renamed(self, names: Mapping[str, str]) -> "InvalidInput":
+        """Return it with other names for fields of the body."""
+        return InvalidInput(
+            msgspec.structs.replace(fault, path=(fault.path[0], names[fault.field]))
+            if fault.field in names
+            else fault
+            for fault in self.faults
+        )
 
     @classmethod
     def of(

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from palaver.domain.checks import render_decimal
 from palaver.domain.errors import QuotaExceeded
 from palaver.domain.plans import DAY_MICROSECONDS, Plan
 from palaver.domain.usage import MICRO, Amounts, Terms
@@ -45,43 +46,38 @@ ROLLING: Final[Mapping[Window, int]] = {
 class Limit(msgspec.Struct, frozen=True):
     """One of a plan's fields, the amount that it caps, and the window in which."""
 
-    field: str  # as the contract names it
+    attribute: str  # a field of `Plan`; some contracts have another name for it
     window: Window
     measure: str  # a field of `Amounts`
-    attribute: str  # a field of `Plan`
-
-
-def _limit(field: str, window: Window, measure: str, *, attribute: str | None = None) -> Limit:
-    return Limit(field, window, measure, attribute or field)
 
 
 LIMITS: Final[tuple[Limit, ...]] = (
-    _limit("hourly_max_messages", Window.HOUR, "messages"),
-    _limit("hourly_max_tokens", Window.HOUR, "tokens"),
-    _limit("three_hours_max_messages", Window.THREE_HOURS, "messages"),
-    _limit("three_hours_max_tokens", Window.THREE_HOURS, "tokens"),
-    _limit("twelve_hours_max_messages", Window.TWELVE_HOURS, "messages"),
-    _limit("twelve_hours_max_tokens", Window.TWELVE_HOURS, "tokens"),
-    _limit("daily_max_messages", Window.DAY, "messages"),
-    _limit("daily_max_tokens", Window.DAY, "tokens"),
-    _limit("weekly_max_messages", Window.WEEK, "messages"),
-    _limit("weekly_max_tokens", Window.WEEK, "tokens"),
-    _limit("monthly_max_messages", Window.MONTH, "messages"),
-    _limit("monthly_max_tokens", Window.MONTH, "tokens"),
-    _limit("monthly_free_model_messages", Window.MONTH, "free_messages"),
-    _limit("monthly_free_model_tokens", Window.MONTH, "free_tokens"),
-    _limit("max_tokens", Window.LIFETIME, "tokens"),
-    _limit("max_tokens_free", Window.LIFETIME, "free_tokens"),
-    _limit(
-        "max_openrouter_cost_usd",
-        Window.LIFETIME,
-        "cost_micro_usd",
-        attribute="max_cost_micro_usd",
-    ),
-    _limit("daily_image_generation_limit", Window.DAY, "images"),
-    _limit("weekly_image_generation_limit", Window.WEEK, "images"),
-    _limit("monthly_image_generation_limit", Window.MONTH, "images"),
+    Limit("hourly_max_messages", Window.HOUR, "messages"),
+    Limit("hourly_max_tokens", Window.HOUR, "tokens"),
+    Limit("three_hours_max_messages", Window.THREE_HOURS, "messages"),
+    Limit("three_hours_max_tokens", Window.THREE_HOURS, "tokens"),
+    Limit("twelve_hours_max_messages", Window.TWELVE_HOURS, "messages"),
+    Limit("twelve_hours_max_tokens", Window.TWELVE_HOURS, "tokens"),
+    Limit("daily_max_messages", Window.DAY, "messages"),
+    Limit("daily_max_tokens", Window.DAY, "tokens"),
+    Limit("weekly_max_messages", Window.WEEK, "messages"),
+    Limit("weekly_max_tokens", Window.WEEK, "tokens"),
+    Limit("monthly_max_messages", Window.MONTH, "messages"),
+    Limit("monthly_max_tokens", Window.MONTH, "tokens"),
+    Limit("monthly_free_model_messages", Window.MONTH, "free_messages"),
+    Limit("monthly_free_model_tokens", Window.MONTH, "free_tokens"),
+    Limit("max_tokens", Window.LIFETIME, "tokens"),
+    Limit("max_tokens_free", Window.LIFETIME, "free_tokens"),
+    Limit("max_cost_micro_usd", Window.LIFETIME, "cost_micro_usd"),
+    Limit("daily_image_generation_limit", Window.DAY, "images"),
+    Limit("weekly_image_generation_limit", Window.WEEK, "images"),
+    Limit("monthly_image_generation_limit", Window.MONTH, "images"),
 )
+"""Every one that a plan may set. What lists a plan's limits takes them from here."""
+
+MONEY: Final = "cost_micro_usd"
+COUNTS: Final = tuple(limit.attribute for limit in LIMITS if limit.measure != MONEY)
+"""Those that are whole numbers on the wire: all but money."""
 
 
 class Limited(msgspec.Struct, frozen=True):
@@ -94,6 +90,33 @@ class Limited(msgspec.Struct, frozen=True):
         """Return how much may still be used; negative when more was used than is allowed now."""
         amount: int = getattr(used[self.limit.window], self.limit.measure)
         return self.most - amount
+
+    @property
+    def words(self) -> str:
+        """Return it in words: `10 messages an hour`, `2.50 USD in all`."""
+        one, more = _WORDS[self.limit.measure]
+        is_money = self.limit.measure == MONEY
+        amount = render_decimal(self.most, places=6) if is_money else f"{self.most:,}"
+        return f"{amount} {one if self.most == 1 else more} {_WITHIN[self.limit.window]}"
+
+
+_WORDS: Final = {
+    "messages": ("message", "messages"),
+    "tokens": ("token", "tokens"),
+    "free_messages": ("message to free models", "messages to free models"),
+    "free_tokens": ("token of free models", "tokens of free models"),
+    "images": ("image", "images"),
+    MONEY: ("USD", "USD"),
+}
+_WITHIN: Final = {
+    Window.HOUR: "an hour",
+    Window.THREE_HOURS: "in three hours",
+    Window.TWELVE_HOURS: "in twelve hours",
+    Window.DAY: "a day",
+    Window.WEEK: "a week",
+    Window.MONTH: "a month",
+    Window.LIFETIME: "in all",
+}
 
 
 def limits_of(plan: Plan, *, measures: Iterable[str]) -> list[Limited]:
@@ -232,20 +255,13 @@ def quota_error(
     reset_at, limited = max(ranked, key=lambda pair: (pair[0] is None, pair[0] or 0))
     retry = _RETRY_LIFETIME_SECONDS if reset_at is None else max(-(-(reset_at - at) // MICRO), 1)
     when = "" if reset_at is None else f" Try again after {_spoken(reset_at)}."
-    field, most = limited.limit.field, _shown(limited)
     return QuotaExceeded(
-        f"Your plan's limit {field} ({most}) leaves no room for this.{when}",
-        limit=field,
+        f"Your plan's limit of {limited.words} leaves no room for this.{when}",
+        limit=limited.limit.attribute,
         window=limited.limit.window.value,
         reset_at=reset_at,
         retry_after_seconds=retry,
     )
-
-
-def _shown(limited: Limited) -> str:
-    if limited.limit.measure == "cost_micro_usd":
-        return f"{limited.most / MICRO:.2f}"
-    return str(limited.most)
 
 
 def _spoken(instant: int) -> str:

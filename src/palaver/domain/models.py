@@ -81,19 +81,19 @@ class Model(msgspec.Struct, frozen=True):
 
 
 class ModelChange(Change, frozen=True, kw_only=True):
-    """What an administrator says of a model, in the contracts' words; UNSET = stays as it is.
+    """What an administrator says of a model; UNSET = stays as it is.
 
-    Decimal numbers are text, or whole. Prices are USD for a million tokens, None = none.
+    Decimal numbers are text, or whole. Prices are for a million tokens, None = none.
     """
 
-    name: Text = UNSET
+    label: Text = UNSET
     description: Text = UNSET
-    model_type: TextOrNone = UNSET  # None: what its provider says
+    type: TextOrNone = UNSET  # None: what its provider says
     is_active: Flag = UNSET
     is_free: Flag = UNSET
-    token_cost_multiplier: Decimal = UNSET
-    price_per_million_prompt_usd: DecimalOrNone = UNSET
-    price_per_million_completion_usd: DecimalOrNone = UNSET
+    multiplier: Decimal = UNSET
+    prompt_price_usd: DecimalOrNone = UNSET
+    completion_price_usd: DecimalOrNone = UNSET
     open_to_all: Flag = UNSET
 
     def columns(self) -> dict[str, Any]:
@@ -109,20 +109,20 @@ class ModelChange(Change, frozen=True, kw_only=True):
 
 def _column(checks: Checks, field: str, given: Any) -> tuple[str, Any]:
     match field:
-        case "name":
-            return "label", checks.line(field, given, max_length=NAME_MAX_LENGTH)
+        case "label":
+            return field, checks.line(field, given, max_length=NAME_MAX_LENGTH)
         case "description":
             return field, checks.text(field, given, max_length=DESCRIPTION_MAX_LENGTH)
-        case "model_type":
+        case "type":
             if given is not None:
                 checks.one_of(field, given, list(ModelType))
-            return "type", ModelType(given) if given in list(ModelType) else None
-        case "token_cost_multiplier":
+            return field, ModelType(given) if given in list(ModelType) else None
+        case "multiplier":
             percent = checks.decimal(field, given, places=2, most=MOST_TIMES, least=1)
             return "multiplier_percent", percent
-        case "price_per_million_prompt_usd":
+        case "prompt_price_usd":
             return "prompt_price", _price(checks, field, given)
-        case "price_per_million_completion_usd":
+        case "completion_price_usd":
             return "completion_price", _price(checks, field, given)
         case _:
             return field, int(given)

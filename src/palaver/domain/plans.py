@@ -66,19 +66,19 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
 
 
 class PlanChange(Change, frozen=True, kw_only=True):
-    """What an administrator says of a plan, in the contracts' words; UNSET = stays as it is.
+    """What an administrator says of a plan; UNSET = stays as it is.
 
     Money is a decimal number as text, or whole USD. A limit of None or 0 is none.
     """
 
     name: Text = UNSET
     description: Text = UNSET
-    price: Decimal = UNSET
+    price_usd: Decimal = UNSET
     duration_days: Count = UNSET
     sku: TextOrNone = UNSET
     max_tokens: CountOrNone = UNSET
     max_tokens_free: CountOrNone = UNSET
-    max_openrouter_cost_usd: DecimalOrNone = UNSET
+    max_cost_usd: DecimalOrNone = UNSET
     hourly_max_messages: CountOrNone = UNSET
     hourly_max_tokens: CountOrNone = UNSET
     three_hours_max_messages: CountOrNone = UNSET
@@ -130,9 +130,9 @@ def _column(checks: Checks, field: str, given: Any) -> tuple[str, int | str | No
             return field, checks.text(field, given, max_length=DESCRIPTION_MAX_LENGTH)
         case "sku":
             return field, checks.line(field, given, max_length=NAME_MAX_LENGTH) if given else None
-        case "price":
+        case "price_usd":
             return "price_cents", checks.decimal(field, given, places=2, most=MOST_USD)
-        case "max_openrouter_cost_usd":
+        case "max_cost_usd":
             cost = checks.decimal(field, given or 0, places=6, most=MOST_USD)
             return "max_cost_micro_usd", cost or None
         case "duration_days":

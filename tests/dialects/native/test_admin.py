@@ -142,7 +142,7 @@ async def test_every_act_stands_in_the_audit_log(admin: Visitor, owner: Visitor)
         ("model.added", "sim/extra"),
         ("subscription.began", "owner: Gold"),
         ("subscription.ended", "owner"),
-        ("plan.changed", "Gold: price, max_tokens"),
+        ("plan.changed", "Gold: price_usd, max_tokens"),
         ("chatbot.changed", "Bot: is_active"),
         ("chatbot.deleted", "Bot"),
         ("model.changed", "sim/extra: is_active"),

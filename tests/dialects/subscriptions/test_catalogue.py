@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from palaver.dialects.native.admin_wire import ModelUpdate
 from palaver.domain.chatbots import ChatbotChange
 from palaver.domain.models import ModelChange
 from palaver.domain.plans import PlanChange
@@ -57,7 +58,7 @@ async def test_models_are_listed_as_documented(owner: Visitor, palaver: Palaver)
     assert shape([sim]) == shape(example)
     said = {name: example[0][name] for name in ("name", "description", "is_free", "model_type")}
     model = await palaver.services.registry.create(
-        SYSTEM, "sim/gpt-4", ModelChange(**said, token_cost_multiplier="2.5")
+        SYSTEM, "sim/gpt-4", ModelUpdate(**said, token_cost_multiplier="2.5").change
     )
     shown = (await listed(owner, MODELS))[0]
     assert shown == said | {
@@ -75,7 +76,7 @@ async def test_what_is_not_on_offer_is_not_listed(
     for name, more in (("Off", {"is_active": False}), ("VIP", {"open_to_all": False})):
         bot = await services.chatbots.create(SYSTEM, ChatbotChange(name=name, **more))
         model = await services.registry.create(
-            SYSTEM, f"sim/{name}", ModelChange(name=name, **more)
+            SYSTEM, f"sim/{name}", ModelChange(label=name, **more)
         )
     plan = PlanChange(name="VIP", chatbot_ids=[bot.id], model_ids=[model.id])
     linked = await services.plans.create(SYSTEM, plan)
@@ -92,7 +93,7 @@ async def test_the_catalogue_comes_newest_first_in_pages(
 ) -> None:
     for name in ("A", "B"):
         await palaver.services.chatbots.create(SYSTEM, ChatbotChange(name=name))
-        await palaver.services.registry.create(SYSTEM, f"sim/{name}", ModelChange(name=name))
+        await palaver.services.registry.create(SYSTEM, f"sim/{name}", ModelChange(label=name))
     every = await listed(owner, path)
     assert [item["name"] for item in every][:2] == ["B", "A"]
     assert len(every) == 3

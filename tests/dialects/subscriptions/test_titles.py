@@ -208,12 +208,10 @@ async def test_a_limit_without_room_leaves_it_untitled(
     owner: Visitor, palaver: Palaver, upstream: Upstream
 ) -> None:
     model = (await owner.get("/api/ai-models/")).json[0]
-    price = ModelChange(
-        price_per_million_prompt_usd="1000", price_per_million_completion_usd="1000"
-    )
+    price = ModelChange(prompt_price_usd="1000", completion_price_usd="1000")
     await palaver.services.registry.update(SYSTEM, model["id"], price)
     # An answer of four tokens is paid with what is left; asking for a title would cost more.
-    plan = PlanChange(name="Tight", max_openrouter_cost_usd="0.030")
+    plan = PlanChange(name="Tight", max_cost_usd="0.030")
     linked = await palaver.services.plans.create(SYSTEM, plan)
     await palaver.services.subscriptions.assign(SYSTEM, owner.user.id, plan_id=linked.plan.id)
     id = await a_session(owner)

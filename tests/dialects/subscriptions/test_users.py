@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from palaver.dialects.native.admin_wire import PlanUpdate
 from palaver.domain.plans import PlanChange
 from palaver.domain.users import SYSTEM
 from palaver.kit.clock import DAY
@@ -36,7 +37,7 @@ async def test_without_a_subscription_there_is_none(owner: Visitor) -> None:
 
 async def test_a_subscription_is_shown_as_documented(owner: Visitor, palaver: Palaver) -> None:
     example = EXAMPLES["Get User Subscription"].response
-    linked = await palaver.services.plans.create(SYSTEM, PlanChange(**SAID))
+    linked = await palaver.services.plans.create(SYSTEM, PlanUpdate(**SAID).change)
     subscriptions = palaver.services.subscriptions
     assigned = await subscriptions.assign(SYSTEM, owner.user.id, plan_id=linked.plan.id)
     answer = await owner.get(PATH)
@@ -63,7 +64,7 @@ async def test_a_plan_that_limits_nothing_shows_zeros(owner: Visitor, palaver: P
 
 
 async def test_costs_have_as_many_places_as_they_need(owner: Visitor, palaver: Palaver) -> None:
-    plan = PlanChange(name="Exact", price="0.05", max_openrouter_cost_usd="0.000125")
+    plan = PlanChange(name="Exact", price_usd="0.05", max_cost_usd="0.000125")
     linked = await palaver.services.plans.create(SYSTEM, plan)
     await palaver.services.subscriptions.assign(SYSTEM, owner.user.id, plan_id=linked.plan.id)
     shown = (await owner.get(PATH)).json["subscription_type"]

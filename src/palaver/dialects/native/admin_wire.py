@@ -1,7 +1,7 @@
 """The shapes of the chapters about administration, in their document's order."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import asdict
@@ -10,6 +10,7 @@ from palaver.dialects.native.wire import Id, Time, render_time
 from palaver.domain import chatbots, models, plans
 from palaver.domain.checks import render_decimal
 from palaver.domain.cursors import Stretch
+from palaver.domain.limits import COUNTS
 from palaver.domain.users import Role
 from palaver.web.bodies import INT64_MAX
 
@@ -62,6 +63,23 @@ def parse_time(moment: datetime | None) -> int | None:
     return (moment - _EPOCH) // _MICROSECOND
 
 
+NAMES: Final = {
+    "max_cost_micro_usd": "max_openrouter_cost_usd",
+    "price_usd": "price",
+    "max_cost_usd": "max_openrouter_cost_usd",
+    "label": "name",
+    "type": "model_type",
+    "multiplier": "token_cost_multiplier",
+    "prompt_price_usd": "price_per_million_prompt_usd",
+    "completion_price_usd": "price_per_million_completion_usd",
+}
+"""What this contract calls limits, and the fields of changes, where the domain has other words."""
+
+
+def _in_domain_words(given: Struct, shape: type[Struct]) -> dict[str, Any]:
+    return {name: getattr(given, NAMES.get(name, name)) for name in shape.__struct_fields__}
+
+
 # Plans
 
 
@@ -104,7 +122,7 @@ class Plan(Struct):
     def of(cls, linked: plans.LinkedPlan) -> "Plan":
         """Render a plan."""
         plan = linked.plan
-        limits = {name: value or 0 for name, value in asdict(plan).items() if name in _LIMITS}
+        limits = {name: getattr(plan, name) or 0 for name in COUNTS}
         return cls(
             id=plan.id,
             name=plan.name,
@@ -158,18 +176,13 @@ class PlanUpdate(Struct, kw_only=True):
     @property
     def change(self) -> plans.PlanChange:
         """Return it in the domain's words."""
-        return plans.PlanChange(**asdict(self))
+        return plans.PlanChange(**_in_domain_words(self, plans.PlanChange))
 
 
 class PlanCreate(PlanUpdate, kw_only=True):
     """A new plan: without price, limits and end, unless it says otherwise."""
 
     name: Name
-
-
-_LIMITS: Final = frozenset(Plan.__struct_fields__) & frozenset(
-    name for name, default in asdict(plans.NEW).items() if default is None and name != "sku"
-)
 
 
 class Plans(Struct):
@@ -395,8 +408,7 @@ class ModelUpdate(Struct, kw_only=True):
     @property
     def change(self) -> models.ModelChange:
         """Return it in the domain's words."""
-        given = asdict(self)
-        return models.ModelChange(**{name: given[name] for name in ModelUpdate.__struct_fields__})
+        return models.ModelChange(**_in_domain_words(self, models.ModelChange))
 
 
 class ModelCreate(ModelUpdate, kw_only=True):

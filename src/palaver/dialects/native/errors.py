@@ -6,6 +6,7 @@ from msgspec import UNSET, UnsetType
 from starlette.responses import Response
 
 from palaver.dialects.native import wire
+from palaver.dialects.native.admin_wire import NAMES
 from palaver.domain.errors import DomainError, ErrorKind, InvalidInput
 from palaver.web.answers import json_answer
 from palaver.web.call import Call
@@ -19,6 +20,12 @@ def render_error(error: DomainError, call: Call) -> Response:
         fields = {fault.field: fault.message for fault in reversed(error.faults)}
     shape = wire.Error(error.kind.name, error.message, call.request_id, fields)
     return json_answer(shape, status_of(error.kind))
+
+
+def render_admin_error(error: DomainError, call: Call) -> Response:
+    """Return a failure of administration, with this contract's words for what is changed."""
+    renamed = error.renamed(NAMES) if isinstance(error, InvalidInput) else error
+    return render_error(renamed, call)
 
 
 def status_of(kind: ErrorKind) -> int:  # noqa: C901  # one line a kind, no logic

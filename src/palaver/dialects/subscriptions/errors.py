@@ -45,7 +45,7 @@ def _render(error: DomainError, names: Mapping[str, str]) -> Response:
                 wire.LimitError(
                     phrase,
                     error.message,
-                    error.limit,
+                    wire.limit_name(error.limit),
                     Window(error.window),
                     wire.render_time_if(error.reset_at),
                 ),

@@ -10,7 +10,7 @@ from palaver.domain import chatbots, conversations, models, plans, usage, users
 from palaver.domain.checks import render_decimal
 from palaver.domain.conversations import NEW_CHAT, MessageRole, parse_new_chat
 from palaver.domain.errors import Fault, InvalidInput
-from palaver.domain.limits import Window
+from palaver.domain.limits import COUNTS, Window
 from palaver.kit.clock import iso_text
 from palaver.web.bodies import INT64_MAX, Int64
 
@@ -112,6 +112,11 @@ class User(Struct):
         )
 
 
+def limit_name(attribute: str) -> str:
+    """Return what this contract calls a limit, a field of a plan."""
+    return "max_openrouter_cost_usd" if attribute == "max_cost_micro_usd" else attribute
+
+
 class SubscriptionType(Struct):
     """A plan; a limit of 0 is none."""
 
@@ -147,7 +152,7 @@ class SubscriptionType(Struct):
     @classmethod
     def of(cls, plan: plans.Plan) -> "SubscriptionType":
         """Render a plan."""
-        limits = {name: getattr(plan, name) or 0 for name in _LIMITS}
+        limits = {name: getattr(plan, name) or 0 for name in COUNTS}
         return cls(
             id=plan.id,
             name=plan.name,
@@ -160,14 +165,6 @@ class SubscriptionType(Struct):
             created_at=render_time(plan.created_at),
             **limits,
         )
-
-
-_LIMITS: Final = tuple(
-    name
-    for name in SubscriptionType.__struct_fields__
-    if "max_messages" in name or "max_tokens" in name or "free_model" in name or "limit" in name
-)
-"""The fields that a plan has under the same name."""
 
 
 class Subscription(Struct):
