@@ -4,6 +4,7 @@ They are held and settled in the ledger as runs are, whatever becomes of them.
 """
 
 import asyncio
+import itertools
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from types import TracebackType
@@ -23,7 +24,8 @@ from palaver.kit.tasks import Tasks
 from palaver.services.ledger import Grant, Work, grant, reserve, settle
 from palaver.services.models import ResolvedModel
 from palaver.services.prompts import worst_case
-from palaver.storage.database import Database, DatabaseError
+from palaver.storage.database import CommitFailed, Database, DatabaseError
+from palaver.storage.tx import Tx
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +33,12 @@ LEASE: Final = 30 * SECOND
 """A call whose process died holds its worst case no longer than this and a sweep."""
 RENEW_SECONDS: Final = 10.0
 _ANY: Final = Options()
-SETTLE_TRIES: Final = 20
 SETTLE_RETRY_SECONDS: Final = 0.25
+SETTLE_TRIES: Final = 20
+"""So often a call is tried to be settled at this pace, and before a server that stops gives up."""
+SETTLE_LATE_SECONDS: Final = 2.0
+SETTLE_WAIT_SECONDS: Final = 5.0
+"""So long an ending waits for its call to be settled; then that is the ledger's business alone."""
 
 
 class CallService:
@@ -42,9 +48,11 @@ class CallService:
         self.db = db
         self.clock = clock
         self.tasks = Tasks()
+        self.is_closing = False
 
     async def close(self) -> None:
         """Wait until what has ended is settled; nothing is opened any more."""
+        self.is_closing = True
         await self.tasks.wait()
 
     async def open(
@@ -153,14 +161,12 @@ class ProviderCall:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._renewal is not None:
-            self._renewal.cancel()
         try:
             await self._events.aclose()
         finally:
             # Not even a caller who is cancelled leaves without paying.
             self._settling = self._calls.tasks.start(self._settle(), name="settle a call")
-            await asyncio.shield(self._settling)
+            await asyncio.wait([self._settling], timeout=SETTLE_WAIT_SECONDS)
 
     def abandon(self) -> None:
         """Give back what is held for a call that nobody will enter; harmless for any other."""
@@ -194,9 +200,7 @@ class ProviderCall:
             await asyncio.sleep(RENEW_SECONDS)
             try:
                 async with self._calls.db.transaction() as tx:
-                    await tx.usage.renew(
-                        self._reservation_id, expires_at=self._calls.clock() + LEASE
-                    )
+                    await self._hold_on(tx)
             except DatabaseError:
                 log.warning("a reservation could not be renewed", exc_info=True)
 
@@ -209,23 +213,52 @@ class ProviderCall:
                 reasoning_tokens=reasoning_tokens,
                 is_estimate=True,
             )
-        for _ in range(SETTLE_TRIES):
+        try:
+            await self._insist()
+        finally:
+            if self._renewal is not None:  # until then what is owed stays held
+                self._renewal.cancel()
+
+    async def _insist(self) -> None:
+        """Settle, however long the database refuses: what is not settled would be free."""
+        owner_id = self._work.owner_id
+        pause_seconds = SETTLE_RETRY_SECONDS
+        may_be_done = False
+        for tries in itertools.count(1):
             try:
-                async with self._calls.db.transaction() as tx:
-                    await settle(
-                        tx,
-                        self._work,
-                        self._granted.terms,
-                        self.usage,
-                        reservation_id=self._reservation_id,
-                        started_at=self._granted.at,
-                        at=self._calls.clock(),
-                    )
-            except DatabaseError:
-                log.warning("a call cannot be settled yet", exc_info=True)
-                await asyncio.sleep(SETTLE_RETRY_SECONDS)
+                await self._write(may_be_done=may_be_done)
+            except DatabaseError as error:
+                log.warning("a call cannot be settled yet", exc_info=tries == 1)
+                may_be_done |= isinstance(error, CommitFailed)
             else:
                 return
+            if tries == SETTLE_TRIES:
+                log.error("a call of user %s is not settled: it stays held, and is tried", owner_id)
+                pause_seconds = SETTLE_LATE_SECONDS
+            if tries >= SETTLE_TRIES and self._calls.is_closing:
+                log.error("the server ends before a call of user %s could be settled", owner_id)
+                return
+            await asyncio.sleep(pause_seconds)
+
+    async def _write(self, *, may_be_done: bool) -> None:
+        async with self._calls.db.transaction() as tx:
+            if may_be_done:  # a commit may come through and its answer may not
+                await tx.users.lock_usage(self._work.owner_id)
+                if not await self._hold_on(tx):
+                    return
+            await settle(
+                tx,
+                self._work,
+                self._granted.terms,
+                self.usage,
+                reservation_id=self._reservation_id,
+                started_at=self._granted.at,
+                at=self._calls.clock(),
+            )
+
+    async def _hold_on(self, tx: Tx) -> bool:
+        """Renew the reservation, and tell whether it is there."""
+        return await tx.usage.renew(self._reservation_id, expires_at=self._calls.clock() + LEASE)
 
     @property
     def _owes_nothing(self) -> bool:
