@@ -239,12 +239,17 @@ class GenerationService:
             live = await self.starter.make_way(tx, conversation, question, resolved, choice)
         await self.driver.cancel(live)
 
-    async def follow(self, actor: Actor, uuid: str, *, after: int = 0) -> Stream:
+    async def follow(
+        self, actor: Actor, uuid: str, *, after: int = 0, begun: Generation | None = None
+    ) -> Stream:
         """Return the reader of a run from the number `after` on, whether it is live or over.
 
+        `begun` is the caller's record of it, if that is at hand: a live one is not read again.
         Raises `NotFound`, `InvalidInput` for a number above its log.
         """
         try:
+            if begun is not None and begun.state.is_live and begun.owner_id == actor.owner_id:
+                return await self.driver.follow(begun.id, after=after)
             async with self.db.read(snapshot=True) as tx:
                 generation = await _get(tx, actor, uuid)
                 if generation.outline is not None:

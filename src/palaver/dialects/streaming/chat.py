@@ -22,7 +22,7 @@ async def stream(
         run = await generations.answer(call.actor, conversation_id, body.choice, after=seen)
     else:
         run = await generations.get(call.actor, call.resumes)
-    reader = await generations.follow(call.actor, run.uuid, after=seen or 0)
+    reader = await generations.follow(call.actor, run.uuid, after=seen or 0, begun=run)
     frames = StreamFrames(run, after=seen or 0)
     return EventStream(reader, frames, generation_uuid=run.uuid)
 
