@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from palaver.commands import run
-from palaver.dialects.native.admin_wire import ModelUpdate, PlanUpdate
+from palaver.dialects.native.admin_wire import PlanUpdate
+from palaver.dialects.native.catalogue_wire import ModelUpdate
 from palaver.storage.opening import open_database
 from tests.cast import a_user, identity_over
 from tests.databases import new_sqlite

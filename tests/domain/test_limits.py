@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from palaver.commands import options
 from palaver.dialects.native import admin_wire
-from palaver.dialects.subscriptions.wire import SubscriptionType
+from palaver.dialects.subscriptions.users_wire import SubscriptionType
 from palaver.domain.errors import QuotaExceeded
 from palaver.domain.limits import (
     COUNTS,

@@ -6,7 +6,7 @@ from palaver.commands.database import database
 from palaver.commands.lists import every
 from palaver.commands.plan import given, nothing_given, show
 from palaver.config import load
-from palaver.dialects.native import admin_wire
+from palaver.dialects.native import catalogue_wire
 from palaver.domain.errors import DomainError, ErrorKind, NotFound
 from palaver.domain.models import Model
 from palaver.domain.users import SYSTEM
@@ -24,9 +24,9 @@ async def model(arguments: argparse.Namespace) -> int:
             case "list":
                 await _list(registry, arguments.word)
             case "show":
-                show(admin_wire.Model.of(await _find(registry, arguments.model)))
+                show(catalogue_wire.Model.of(await _find(registry, arguments.model)))
             case "add":
-                said = admin_wire.ModelUpdate(**given(arguments, admin_wire.ModelUpdate))
+                said = catalogue_wire.ModelUpdate(**given(arguments, catalogue_wire.ModelUpdate))
                 made = await registry.create(SYSTEM, arguments.model_id, said.change)
                 print(f"Added the model {made.name}, id {made.id}.")
             case _:
@@ -38,10 +38,10 @@ async def _list(registry: RegistryService, word: str) -> None:
     print(f"{'id':>6}  {'status':<8}  {'for':<5}  {'times':>7}  {'prompt':>9}  {'answer':>9}  name")
     async for found in every(registry.list):
         if word.casefold() in found.name.casefold():
-            _print(admin_wire.Model.of(found))
+            _print(catalogue_wire.Model.of(found))
 
 
-def _print(shape: admin_wire.Model) -> None:
+def _print(shape: catalogue_wire.Model) -> None:
     status = "inactive" if not shape.is_active else "free" if shape.is_free else "active"
     whom = "all" if shape.open_to_all else "plans"
     prompt = shape.price_per_million_prompt_usd or "-"
@@ -54,10 +54,10 @@ def _print(shape: admin_wire.Model) -> None:
 
 async def _edit(registry: RegistryService, arguments: argparse.Namespace) -> None:
     found = await _find(registry, arguments.model)
-    fields = given(arguments, admin_wire.ModelUpdate)
+    fields = given(arguments, catalogue_wire.ModelUpdate)
     if not fields:
         raise nothing_given("palaver model edit")
-    await registry.update(SYSTEM, found.id, admin_wire.ModelUpdate(**fields).change)
+    await registry.update(SYSTEM, found.id, catalogue_wire.ModelUpdate(**fields).change)
     print(f"Changed the model {found.name}: {', '.join(fields)}.")
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from palaver.dialects.native.admin_wire import ModelUpdate
+from palaver.dialects.native.catalogue_wire import ModelUpdate
 from palaver.domain.chatbots import ChatbotChange
 from palaver.domain.models import ModelChange
 from palaver.domain.plans import PlanChange

@@ -1,32 +1,34 @@
 """The chapter "Chatbots"."""
 
-from palaver.dialects.native import admin_wire, wire
+from palaver.dialects.native import catalogue_wire, wire
 from palaver.domain.cursors import LIMIT
 from palaver.web.call import Call
 
 
 async def list_(
     call: Call, *, cursor: str | None = None, limit: wire.Limit = LIMIT
-) -> admin_wire.Chatbots:
+) -> catalogue_wire.Chatbots:
     """List all chatbots, oldest first. Contract: "List Chatbots"."""
     found = await call.services.chatbots.list_all(call.actor, cursor=cursor, limit=limit)
-    return admin_wire.Chatbots.of(found)
+    return catalogue_wire.Chatbots.of(found)
 
 
-async def create(call: Call, body: admin_wire.ChatbotCreate) -> admin_wire.Chatbot:
+async def create(call: Call, body: catalogue_wire.ChatbotCreate) -> catalogue_wire.Chatbot:
     """Make a chatbot. Contract: "Create Chatbot"."""
-    return admin_wire.Chatbot.of(await call.services.chatbots.create(call.actor, body.change))
+    return catalogue_wire.Chatbot.of(await call.services.chatbots.create(call.actor, body.change))
 
 
-async def get(call: Call, chatbot_id: int) -> admin_wire.Chatbot:
+async def get(call: Call, chatbot_id: int) -> catalogue_wire.Chatbot:
     """Get a chatbot. Contract: "Get Chatbot"."""
-    return admin_wire.Chatbot.of(await call.services.chatbots.get(call.actor, chatbot_id))
+    return catalogue_wire.Chatbot.of(await call.services.chatbots.get(call.actor, chatbot_id))
 
 
-async def update(call: Call, chatbot_id: int, body: admin_wire.ChatbotUpdate) -> admin_wire.Chatbot:
+async def update(
+    call: Call, chatbot_id: int, body: catalogue_wire.ChatbotUpdate
+) -> catalogue_wire.Chatbot:
     """Change what is said of a chatbot. Contract: "Update Chatbot"."""
     chatbot = await call.services.chatbots.update(call.actor, chatbot_id, body.change)
-    return admin_wire.Chatbot.of(chatbot)
+    return catalogue_wire.Chatbot.of(chatbot)
 
 
 async def delete(call: Call, chatbot_id: int) -> None:

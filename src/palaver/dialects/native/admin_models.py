@@ -1,35 +1,37 @@
 """The chapter "Models"."""
 
-from palaver.dialects.native import admin_wire, wire
+from palaver.dialects.native import catalogue_wire, wire
 from palaver.domain.cursors import LIMIT
 from palaver.web.call import Call
 
 
 async def list_(
     call: Call, *, cursor: str | None = None, limit: wire.Limit = LIMIT
-) -> admin_wire.Models:
+) -> catalogue_wire.Models:
     """List the registry, oldest first. Contract: "List Models"."""
     found = await call.services.registry.list(call.actor, cursor=cursor, limit=limit)
-    return admin_wire.Models.of(found)
+    return catalogue_wire.Models.of(found)
 
 
-async def create(call: Call, body: admin_wire.ModelCreate) -> admin_wire.Model:
+async def create(call: Call, body: catalogue_wire.ModelCreate) -> catalogue_wire.Model:
     """Add a model that its provider need not list. Contract: "Add Model"."""
     model = await call.services.registry.create(
         call.actor, body.model_id, body.change, provider_id=body.provider_id
     )
-    return admin_wire.Model.of(model)
+    return catalogue_wire.Model.of(model)
 
 
-async def get(call: Call, model_id: int) -> admin_wire.Model:
+async def get(call: Call, model_id: int) -> catalogue_wire.Model:
     """Get a model. Contract: "Get Model"."""
-    return admin_wire.Model.of(await call.services.registry.get(call.actor, model_id))
+    return catalogue_wire.Model.of(await call.services.registry.get(call.actor, model_id))
 
 
-async def update(call: Call, model_id: int, body: admin_wire.ModelUpdate) -> admin_wire.Model:
+async def update(
+    call: Call, model_id: int, body: catalogue_wire.ModelUpdate
+) -> catalogue_wire.Model:
     """Change what is said of a model. Contract: "Update Model"."""
     model = await call.services.registry.update(call.actor, model_id, body.change)
-    return admin_wire.Model.of(model)
+    return catalogue_wire.Model.of(model)
 
 
 async def delete(call: Call, model_id: int) -> None:

@@ -6,6 +6,7 @@ from typing import Final, assert_never
 from starlette.responses import Response
 
 from palaver.dialects.subscriptions import wire
+from palaver.dialects.subscriptions.users_wire import limit_name
 from palaver.domain.errors import (
     DomainError,
     ErrorKind,
@@ -45,7 +46,7 @@ def _render(error: DomainError, names: Mapping[str, str]) -> Response:
                 wire.LimitError(
                     phrase,
                     error.message,
-                    wire.limit_name(error.limit),
+                    limit_name(error.limit),
                     Window(error.window),
                     wire.render_time_if(error.reset_at),
                 ),
