@@ -329,23 +329,55 @@ async def test_an_answer_without_an_end_is_ended(
 
 
 async def test_the_cap_is_the_smallest_that_anybody_names(desk: Desk) -> None:
-    desk.talk.provider.profile = ModelProfile(context_tokens=2_000, max_answer_tokens=900)
+    desk.talk.provider.profile = ModelProfile(context_tokens=2_000, max_answer_tokens=1_500)
     desk.talk.provider.scripts = [words("Hello")]
-    long = [Turn("user", "word " * 1_100)]
+    long = [Turn("user", "word " * 700)]
     for options, turns in ((Options(), ASKED), (Options(max_tokens=70), ASKED), (Options(), long)):
         await read(await desk.ask(choice=Choice(options=options), turns=turns))
     caps = [request.max_tokens for request in desk.talk.provider.requests]
-    assert caps[:2] == [900, 70]
+    assert caps[:2] == [1_500, 70]
     assert caps[2] is not None
-    assert 0 < caps[2] < 900
+    assert 1_000 <= caps[2] < 1_500
 
 
 async def test_what_is_too_long_for_the_model_is_refused(desk: Desk) -> None:
     desk.talk.provider.profile = ModelProfile(context_tokens=100)
     with pytest.raises(InvalidInput) as refused:
         await desk.ask(turns=[Turn("user", "word " * 700)])
-    assert [fault.field for fault in refused.value.faults] == ["messages"]
+    assert [fault.field for fault in refused.value.faults] == ["content"]
     assert await desk.entries() == []
+
+
+SMALL, UNKNOWN = ModelProfile(context_tokens=2_000), ModelProfile()
+FITTING = {
+    "short": (ASKED, SMALL, True),
+    "half of the context": ([Turn("user", "word " * 770)], SMALL, True),
+    "a little more": ([Turn("user", "word " * 780)], SMALL, False),
+    "where the context is unknown": ([Turn("user", "word " * 780)], UNKNOWN, True),
+    "beyond any context": ([Turn("user", "word " * 200_000)], UNKNOWN, False),
+    "long history": ([ASKED[0], *[Turn("user", "word " * 300)] * 9], SMALL, True),
+    "long instructions": ([Turn("system", "word " * 780), ASKED[1]], SMALL, False),
+}
+
+
+@pytest.mark.parametrize(("turns", "profile", "fits"), FITTING.values(), ids=FITTING)
+async def test_the_same_fits_with_a_conversation_and_without_or_neither(
+    desk: Desk, turns: list[Turn], profile: ModelProfile, *, fits: bool
+) -> None:
+    desk.talk.provider.profile = profile
+    desk.talk.provider.scripts = [words("Hello")]
+    owner, asked = desk.talk.owner, [("user", turns[-1].text)]
+    with contextlib.suppress(InvalidInput):
+        kept = await desk.talk.generations.send(owner, None, asked, Choice(), context=turns)
+        await desk.talk.generations.wait(owner, kept[-1].uuid)
+    with contextlib.suppress(InvalidInput):
+        await read(await desk.ask(turns=turns))
+    requests = desk.talk.provider.requests
+    assert len(requests) == (2 if fits else 0)
+    for request in requests:
+        assert request == requests[0]
+        assert request.turns[0] == turns[0]  # what comes first is told, not said
+        assert request.turns[-1] == turns[-1]
 
 
 async def test_an_unknown_model_is_refused(desk: Desk) -> None:

@@ -6,24 +6,21 @@ They are held and settled in the ledger as runs are, whatever becomes of them.
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Final, Self
-
-from msgspec.structs import replace
 
 from palaver.domain.errors import ProviderError
 from palaver.domain.events import Finished, ReasoningDelta, TextDelta, UsageReported
 from palaver.domain.generations import Options
-from palaver.domain.providers import CompletionEvent, CompletionRequest, Turn
-from palaver.domain.tokens import PROMPT_OVERHEAD_TOKENS, estimate_tokens, estimate_turn_tokens
+from palaver.domain.providers import CompletionEvent, CompletionRequest
+from palaver.domain.tokens import estimate_tokens
 from palaver.domain.usage import UsageKind
 from palaver.domain.users import Actor
 from palaver.kit.clock import SECOND, Clock, system_clock
 from palaver.kit.tasks import Tasks
 from palaver.services.ledger import Grant, Work, grant, reserve, settle
-from palaver.services.models import ResolvedModel
-from palaver.services.prompts import worst_case
+from palaver.services.prompts import Prompt
 from palaver.storage.database import CommitFailed, Database, DatabaseError
 from palaver.storage.tx import Tx
 
@@ -58,32 +55,17 @@ class CallService:
     async def open(
         self,
         actor: Actor,
-        resolved: ResolvedModel,
-        turns: Sequence[Turn],
+        prompt: Prompt,
         *,
         kind: UsageKind = UsageKind.ANSWER,
         options: Options = _ANY,
-        max_tokens: int,
         conversation_id: int | None = None,
     ) -> "ProviderCall":
-        """Hold a call's worst case and return it, ready to be entered.
-
-        `max_tokens` is the answer's cap before the limits. Raises `QuotaExceeded`.
-        """
+        """Hold a call's worst case and return it, ready to be entered. Raises `QuotaExceeded`."""
         at = self.clock()
-        tokens = PROMPT_OVERHEAD_TOKENS + sum(estimate_turn_tokens(turn.text) for turn in turns)
+        model = prompt.resolved.model
         work = Work(
-            owner_id=actor.owner_id,
-            model=resolved.model.name,
-            kind=kind,
-            conversation_id=conversation_id,
-        )
-        request = CompletionRequest(
-            model=resolved.model.upstream_name,
-            turns=tuple(turns),
-            max_tokens=max_tokens,
-            temperature=options.temperature,
-            top_p=options.top_p,
+            owner_id=actor.owner_id, model=model.name, kind=kind, conversation_id=conversation_id
         )
         call: ProviderCall | None = None
         try:
@@ -91,15 +73,14 @@ class CallService:
                 granted = await grant(
                     tx,
                     actor.owner_id,
-                    resolved.model,
+                    model,
                     kind=kind,
-                    prompt_tokens=worst_case(tokens),
-                    max_tokens=max_tokens,
+                    prompt_tokens=prompt.reserved_prompt_tokens,
+                    max_tokens=prompt.max_tokens,
                     at=at,
                 )
                 reservation_id = await reserve(tx, granted, expires_at=at + LEASE)
-                request = replace(request, max_tokens=granted.max_tokens)
-                call = ProviderCall(self, resolved, request, work, granted, reservation_id, tokens)
+                call = ProviderCall(self, prompt, options, work, granted, reservation_id)
         except BaseException:
             # Who is cancelled while a transaction commits does not know whether it did.
             if call is not None:
@@ -119,12 +100,11 @@ class ProviderCall:
     def __init__(
         self,
         calls: CallService,
-        resolved: ResolvedModel,
-        request: CompletionRequest,
+        prompt: Prompt,
+        options: Options,
         work: Work,
         granted: Grant,
         reservation_id: int,
-        prompt_tokens: int,
     ) -> None:
         self.finished: Finished | None = None
         self.usage: UsageReported | None = None  # the truth as it was settled, at the end
@@ -132,12 +112,20 @@ class ProviderCall:
         self._work = work
         self._granted = granted
         self._reservation_id = reservation_id
-        self._prompt_tokens = prompt_tokens
+        self._prompt_tokens = prompt.prompt_tokens
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._was_asked = False
         self._has_failed = False
-        self._events: AsyncGenerator[CompletionEvent, None] = resolved.provider.complete(request)
+        self._events: AsyncGenerator[CompletionEvent, None] = prompt.resolved.provider.complete(
+            CompletionRequest(
+                model=prompt.resolved.model.upstream_name,
+                turns=prompt.turns,
+                max_tokens=granted.max_tokens,
+                temperature=options.temperature,
+                top_p=options.top_p,
+            )
+        )
         self._renewal: asyncio.Task[None] | None = None
         self._settling: asyncio.Task[None] | None = None
 

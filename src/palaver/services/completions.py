@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from palaver.domain.errors import ErrorKind, Fault, InvalidInput, ProviderError
+from palaver.domain.errors import ErrorKind, ProviderError
 from palaver.domain.events import (
     Ending,
     Event,
@@ -23,13 +23,11 @@ from palaver.domain.events import (
 )
 from palaver.domain.providers import Turn
 from palaver.domain.streams import Stream
-from palaver.domain.tokens import PROMPT_OVERHEAD_TOKENS, estimate_turn_tokens
 from palaver.domain.users import Actor
 from palaver.kit.ids import new_uuid
 from palaver.kit.tasks import Tasks
 from palaver.services.calls import CallService, ProviderCall
-from palaver.services.models import ResolvedModel
-from palaver.services.prompts import worst_case
+from palaver.services.prompts import prompt_of
 from palaver.services.starting import Choice, Starter
 from palaver.streaming.segments import number
 
@@ -65,18 +63,13 @@ class CompletionService:
     async def open(self, actor: Actor, turns: Sequence[Turn], choice: Choice) -> Completion:
         """Check and hold; the provider is asked with the first `next` of the stream.
 
-        It counts as one message, in all limits. Raises `DomainError` as `GenerationService.send`
-        does, `InvalidInput` where the messages are too long for the model.
+        It counts as one message, in all limits, and fits where a run with these turns as context
+        does. Raises `DomainError` as `GenerationService.send` does.
         """
         resolved = await self.starter.resolve(actor, None, choice)
         cap = self.starter.answer_cap(resolved, choice.options)
-        call = await self.calls.open(
-            actor,
-            resolved,
-            turns,
-            options=choice.options,
-            max_tokens=_fitting(turns, resolved, cap=cap),
-        )
+        prompt = prompt_of(turns, resolved=resolved, max_tokens=cap)
+        call = await self.calls.open(actor, prompt, options=choice.options)
         return Completion(
             new_uuid(), resolved.model.name, choice.asked_model, Relay(call, self._tasks)
         )
@@ -169,16 +162,3 @@ class Relay:
     def _end(self) -> None:
         self._is_over = True
         self._news.set()
-
-
-def _fitting(turns: Sequence[Turn], resolved: ResolvedModel, *, cap: int) -> int:
-    """Return how long the answer may be beside its prompt. Raises `InvalidInput`."""
-    holds = resolved.model.profile.context_tokens
-    if holds is None:
-        return cap
-    tokens = PROMPT_OVERHEAD_TOKENS + sum(estimate_turn_tokens(turn.text) for turn in turns)
-    room = holds - worst_case(tokens)
-    if room < 1:
-        message = f"These messages are too long for the model: {tokens} tokens of {holds}."
-        raise InvalidInput.of("messages", Fault.TOO_LONG, message, limit=holds)
-    return min(cap, room)

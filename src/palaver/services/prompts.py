@@ -1,7 +1,8 @@
-"""What a run sends to its provider: turns from several sources under one token budget."""
+"""What is sent to a provider: turns from several sources under one token budget."""
 
 import math
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Final, Protocol
 
 import msgspec
@@ -31,7 +32,7 @@ class Addition(msgspec.Struct, frozen=True):
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """All that one run sends: to whom, what, and how long the answer may be.
+    """All that one run or call sends: to whom, what, and how long the answer may be.
 
     The cap is one number, sent upstream, stored in the recipe and reserved: with the prompt it fits
     into the model's context.
@@ -113,14 +114,36 @@ async def build_prompt(
     write transaction: nothing of the history is counted here, every message knows its tokens.
     Raises `InvalidInput` when the question does not fit into the model's context.
     """
-    holds = resolved.model.profile.context_tokens
-    budget = _budget(holds, max_tokens)
     sources: list[ContextSource] = [Persona(await _instructions(tx, conversation))]
     if context is None:
+        budget = _budget(resolved, max_tokens)
         messages = await _history(tx, conversation, question, budget_tokens=budget)
         sources.append(History.of(messages))
     else:
-        sources.append(History([(turn, estimate_turn_tokens(turn.text)) for turn in context]))
+        sources += _given(context)
+    return _joined(sources, resolved, max_tokens=max_tokens)
+
+
+def prompt_of(turns: Sequence[Turn], *, resolved: ResolvedModel, max_tokens: int) -> Prompt:
+    """Build what a call sends that no conversation keeps: as a run with these turns as context.
+
+    Raises `InvalidInput` as `build_prompt` does.
+    """
+    return _joined(_given(turns), resolved, max_tokens=max_tokens)
+
+
+def _given(turns: Sequence[Turn]) -> list[ContextSource]:
+    """Return the sources that a client's own turns are; what the model is told first is kept."""
+    told = list(takewhile(lambda turn: turn.role == "system", turns))
+    said = [(turn, estimate_turn_tokens(turn.text)) for turn in turns[len(told) :]]
+    return [*(Persona(turn.text) for turn in told), History(said)]
+
+
+def _joined(
+    sources: Sequence[ContextSource], resolved: ResolvedModel, *, max_tokens: int
+) -> Prompt:
+    """Ask each source in turn for what it adds under the one budget. Raises `InvalidInput`."""
+    budget = _budget(resolved, max_tokens)
     turns: list[Turn] = []
     used = PROMPT_OVERHEAD_TOKENS
     for source in sources:
@@ -130,6 +153,7 @@ async def build_prompt(
     if used > budget:
         message = f"This message is too long for the model: {used} tokens of {budget}."
         raise InvalidInput.of("content", Fault.TOO_LONG, message, limit=budget)
+    holds = resolved.model.profile.context_tokens
     if holds is not None:
         max_tokens = min(max_tokens, holds - worst_case(used))
     return Prompt(resolved, tuple(turns), used, max_tokens)
@@ -140,12 +164,12 @@ def worst_case(tokens: int) -> int:
     return math.ceil(tokens / ESTIMATE_SHARE)
 
 
-def _budget(context_tokens: int | None, max_tokens: int) -> int:
+def _budget(resolved: ResolvedModel, max_tokens: int) -> int:
     """Return how many tokens by our estimate a prompt may have, so that an answer fits beside it.
 
     The answer's cap yields to the prompt down to half of the context.
     """
-    context = context_tokens or UNKNOWN_CONTEXT_TOKENS
+    context = resolved.model.profile.context_tokens or UNKNOWN_CONTEXT_TOKENS
     return math.floor(max(context - max_tokens, context // 2) * ESTIMATE_SHARE)
 
 

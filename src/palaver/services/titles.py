@@ -14,6 +14,7 @@ from palaver.kit.clock import Clock, system_clock
 from palaver.kit.text import fold
 from palaver.services.calls import CallService
 from palaver.services.models import DEMO, ModelService, ResolvedModel
+from palaver.services.prompts import prompt_of
 from palaver.storage.database import Database
 
 FIRST_MESSAGES: Final = 20  # among these are the first question and its answer
@@ -69,20 +70,15 @@ class TitleService:
         if resolved.provider.id == DEMO:
             return title_of(question.text)  # it has no understanding: the question's own words
         turns = [title_request(question.text, answer.text)]
-        max_tokens = _tokens(resolved)
+        prompt = prompt_of(turns, resolved=resolved, max_tokens=_tokens(resolved))
         try:
             call = await self.calls.open(
-                owner,
-                resolved,
-                turns,
-                kind=UsageKind.TITLE,
-                max_tokens=max_tokens,
-                conversation_id=conversation.id,
+                owner, prompt, kind=UsageKind.TITLE, conversation_id=conversation.id
             )
         except QuotaExceeded:
             return None
         async with asyncio.timeout(TIMEOUT_SECONDS), call:
-            room = TOKEN_MAX_LENGTH * max_tokens
+            room = TOKEN_MAX_LENGTH * prompt.max_tokens
             while room > 0 and (event := await call.next()) is not None:
                 if isinstance(event, TextDelta):
                     room -= len(event.text)
