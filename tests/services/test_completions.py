@@ -2,9 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Sequence
 
 import pytest
 
@@ -23,99 +21,14 @@ from palaver.domain.generations import Options
 from palaver.domain.models import ModelProfile
 from palaver.domain.plans import PlanChange
 from palaver.domain.providers import Turn
-from palaver.domain.streams import Stream
-from palaver.domain.usage import Reservation, UsageEntry
 from palaver.domain.users import SYSTEM, Actor
-from palaver.kit.clock import system_clock
-from palaver.services import calls, completions
-from palaver.services.calls import CallService
-from palaver.services.completions import CompletionService
+from palaver.services import completions
 from palaver.services.plans import PlanService
-from palaver.services.starting import Choice, Starter
-from palaver.storage.database import CommitFailed, Database
-from palaver.storage.tx import Tx
+from palaver.services.starting import Choice
 from tests.fakes.provider import HOLD, words
-from tests.http import settled
-from tests.services.conftest import Talk
+from tests.services.conftest import ASKED, Desk, read
 
-ASKED = [Turn("system", "Be brief."), Turn("user", "Hello")]
 USAGE = UsageReported(prompt_tokens=30, completion_tokens=12)
-
-
-@dataclass
-class Desk:
-    """Where one asks, and what one finds there afterwards."""
-
-    talk: Talk
-    completions: CompletionService
-    calls: CallService
-
-    async def ask(self, *, choice: Choice | None = None, turns: list[Turn] = ASKED) -> Stream:
-        completion = await self.completions.open(self.talk.owner, turns, choice or Choice())
-        return completion.stream
-
-    async def held(self) -> list[Reservation]:
-        """Return what is held."""
-        async with self.talk.db.read() as tx:
-            return await tx.usage.held(owner_id=self.talk.owner.owner_id)
-
-    async def entries(self) -> list[UsageEntry]:
-        """Return the ledger, and check that nothing is held and that the sums are its own."""
-        await self.calls.tasks.wait()
-        owner_id = self.talk.owner.owner_id
-        async with self.talk.db.read() as tx:
-            assert await tx.usage.held(owner_id=owner_id) == []
-            return await tx.usage.list(owner_id=owner_id)
-
-
-@contextlib.asynccontextmanager
-async def no_ledger(db: Database) -> AsyncIterator[None]:
-    """Let nothing be written into the ledger, while all else goes on."""
-    async with db.exclusive() as connection:
-        await connection.script("alter table usage_entries rename to usage_entries_away")
-    yield
-    async with db.exclusive() as connection:
-        await connection.script("alter table usage_entries_away rename to usage_entries")
-
-
-class Speechless:
-    """A database that commits, and whose word of it is lost, once."""
-
-    def __init__(self, db: Database) -> None:
-        self.db = db
-        self.has_spoken = True
-
-    @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Tx]:
-        async with self.db.transaction() as tx:
-            yield tx
-        if not self.has_spoken:
-            self.has_spoken = True
-            raise CommitFailed("The connection was lost.")
-
-
-@pytest.fixture
-async def desk(talk: Talk) -> AsyncIterator[Desk]:
-    """Give somewhere to ask."""
-    service = CallService(talk.db)
-    starter = Starter(talk.driver, talk.models, clock=system_clock)
-    desk = Desk(talk, CompletionService(service, starter), service)
-    yield desk
-    await desk.completions.close()
-    await service.close()
-
-
-async def read(stream: Stream) -> list[Event]:
-    """Return every event, and check that they are numbered without a gap."""
-    events: list[Event] = []
-    until = 0
-    while segments := await stream.next():
-        for segment in segments:
-            assert segment.start == until
-            until = segment.until
-            events.append(unpack(segment))
-        assert stream.at == until
-    return events
 
 
 def said(events: list[Event]) -> str:
@@ -133,7 +46,7 @@ async def test_an_answer_is_relayed_and_counts_as_one_message(desk: Desk) -> Non
     assert (entry.messages, entry.prompt_tokens, entry.completion_tokens) == (1, 30, 12)
     assert (entry.conversation_id, entry.generation_id) == (None, None)
     (request,) = desk.talk.provider.requests
-    assert request.turns == tuple(ASKED)
+    assert request.turns == ASKED
 
 
 async def test_nothing_but_the_usage_is_stored(desk: Desk) -> None:
@@ -213,56 +126,6 @@ async def test_a_server_that_stops_settles_what_is_under_way(desk: Desk) -> None
     await desk.talk.provider.held.wait()
     await desk.completions.close()
     assert len(await desk.entries()) == 1
-
-
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let whoever tries again not wait long before."""
-    for name in ("SETTLE_RETRY_SECONDS", "SETTLE_LATE_SECONDS", "RENEW_SECONDS"):
-        monkeypatch.setattr(calls, name, 0.001)
-    monkeypatch.setattr(calls, "SETTLE_WAIT_SECONDS", 0.01)
-
-
-@pytest.mark.usefixtures("hasty")
-async def test_what_cannot_be_settled_stays_held_until_it_can(
-    desk: Desk, caplog: pytest.LogCaptureFixture
-) -> None:
-    desk.talk.provider.scripts = [words("Hello", usage=USAGE)]
-    async with no_ledger(desk.talk.db):
-        assert said(await read(await desk.ask())) == "Hello"  # the reader does not wait for it
-        (held,) = await desk.held()
-
-        async def is_renewed_and_told() -> bool:
-            (now,) = await desk.held()
-            is_renewed = (now.expires_at or 0) > (held.expires_at or 0)
-            return is_renewed and "it stays held" in caplog.text
-
-        await settled(is_renewed_and_told)
-    (entry,) = await desk.entries()
-    assert (entry.prompt_tokens, entry.completion_tokens) == (30, 12)
-
-
-@pytest.mark.usefixtures("hasty")
-async def test_a_server_that_ends_does_not_try_for_ever(
-    desk: Desk, caplog: pytest.LogCaptureFixture
-) -> None:
-    desk.talk.provider.scripts = [words("Hello", usage=USAGE)]
-    async with no_ledger(desk.talk.db):
-        await read(await desk.ask())
-        await desk.calls.close()
-    assert "the server ends" in caplog.text
-    assert len(await desk.held()) == 1
-
-
-@pytest.mark.usefixtures("hasty")
-async def test_what_was_settled_without_a_word_of_it_is_not_paid_again(desk: Desk) -> None:
-    desk.talk.provider.scripts = [words("Hello", usage=USAGE)]
-    stream = await desk.ask()
-    desk.calls.db = cast("Database", speechless := Speechless(desk.talk.db))
-    speechless.has_spoken = False
-    await read(stream)
-    assert len(await desk.entries()) == 1
-    assert speechless.has_spoken
 
 
 async def test_a_failure_is_an_event_and_free_before_the_first_word(desk: Desk) -> None:
@@ -362,7 +225,7 @@ FITTING = {
 
 @pytest.mark.parametrize(("turns", "profile", "fits"), FITTING.values(), ids=FITTING)
 async def test_the_same_fits_with_a_conversation_and_without_or_neither(
-    desk: Desk, turns: list[Turn], profile: ModelProfile, *, fits: bool
+    desk: Desk, turns: Sequence[Turn], profile: ModelProfile, *, fits: bool
 ) -> None:
     desk.talk.provider.profile = profile
     desk.talk.provider.scripts = [words("Hello")]
