@@ -98,8 +98,8 @@ class Desk:
     calls: CallService
 
     async def ask(self, *, choice: Choice | None = None, turns: Sequence[Turn] = ASKED) -> Stream:
-        completion = await self.completions.open(self.talk.owner, turns, choice or Choice())
-        return completion.stream
+        answer = await self.completions.open(self.talk.owner, turns, choice or Choice())
+        return answer.stream
 
     async def held(self) -> list[Reservation]:
         """Return what is held."""

@@ -39,7 +39,7 @@ ANSWER_MAX_LENGTH: Final = 2 * 1024 * 1024
 """Most code points of one answer."""
 
 
-class Completion(msgspec.Struct, frozen=True):
+class RelayedAnswer(msgspec.Struct, frozen=True):
     """An answer under way: the model, and the name it was asked by, if that is another one."""
 
     uuid: str
@@ -60,7 +60,7 @@ class CompletionService:
         """Stop what is under way; it is settled as far as it has come."""
         await self._tasks.cancel()
 
-    async def open(self, actor: Actor, turns: Sequence[Turn], choice: Choice) -> Completion:
+    async def open(self, actor: Actor, turns: Sequence[Turn], choice: Choice) -> RelayedAnswer:
         """Check and hold; the provider is asked with the first `next` of the stream.
 
         It counts as one message, in all limits, and fits where a run with these turns as context
@@ -70,7 +70,7 @@ class CompletionService:
         cap = self.starter.answer_cap(resolved, choice.options)
         prompt = prompt_of(turns, resolved=resolved, max_tokens=cap)
         call = await self.calls.open(actor, prompt, options=choice.options)
-        return Completion(
+        return RelayedAnswer(
             new_uuid(), resolved.model.name, choice.asked_model, Relay(call, self._tasks)
         )
 

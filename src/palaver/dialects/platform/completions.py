@@ -2,7 +2,7 @@
 
 from palaver.dialects.platform import wire
 from palaver.dialects.platform.stream import Asked, CompletionFrames, completion_of
-from palaver.services.completions import Completion
+from palaver.services.completions import RelayedAnswer
 from palaver.web.call import Call
 from palaver.web.streams import EventStream, read_all
 
@@ -47,12 +47,12 @@ async def _of_run(call: Call, generation_uuid: str) -> Asked:
     )
 
 
-def _of_nobody(completion: Completion) -> Asked:
-    id = f"cmpl-{completion.uuid}"
+def _of_nobody(answer: RelayedAnswer) -> Asked:
+    id = f"cmpl-{answer.uuid}"
     return Asked(
         id=id,
         message_id=id,
-        model=wire.model_of_answer(completion.model, completion.asked_model),
-        stream=completion.stream,
+        model=wire.model_of_answer(answer.model, answer.asked_model),
+        stream=answer.stream,
         generation_uuid=None,
     )
