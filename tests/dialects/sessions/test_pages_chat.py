@@ -243,7 +243,7 @@ async def test_a_limit_of_the_plan_is_told_with_when_to_come_back(
     answer = await asked(owner, page, "Second")
     page = Page(answer)
     assert page.status == 429
-    assert "hourly_max_messages" in page.fault("text")
+    assert "limit of 1 message an hour leaves no room" in page.fault("text")
     assert int(answer.headers["retry-after"]) > 60
     # Nothing was stored: it is not kept but in the box.
     assert (turns(page), box(page)) == (["First", REPLY], "Second")
