@@ -1,6 +1,5 @@
 """The contracts' documentation: Swagger UI over one OpenAPI document each, all served from here."""
 
-from html import escape
 from typing import Final
 
 from starlette.responses import Response
@@ -9,7 +8,7 @@ from palaver.domain.errors import NotFound
 from palaver.web.call import Call
 from palaver.web.endpoint import Dialect
 from palaver.web.files import url
-from palaver.web.html import page
+from palaver.web.html import Html, fill, joined, page
 from palaver.web.openapi import document, is_documented
 
 # Swagger UI has pictures as data, and asks the server it documents.
@@ -18,6 +17,15 @@ POLICY: Final = (
     "img-src 'self' data:; connect-src 'self'; form-action 'none'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
+
+_HEAD: Final = """\
+<link rel="stylesheet" href="{swagger_css}">
+<link rel="stylesheet" href="{css}">
+<script src="{swagger_js}" defer></script>
+<script src="{js}" defer></script>
+"""
+_TABS: Final = '<nav class="tabs" aria-label="Contracts">{tabs}</nav>'
+_TAB: Final = '<a href="/docs/{name}"{current}>{title}</a>'
 
 _MAIN: Final = """\
 <main>
@@ -62,23 +70,24 @@ def _find(call: Call, name: str) -> Dialect:
 
 
 def _page(call: Call, shown: Dialect) -> Response:
-    tabs = [_tab(dialect, is_shown=dialect is shown) for dialect in contracts(call)]
-    address = f"/openapi/{shown.name}.json"
+    title = f"{shown.title} API"
+    tabs = (_tab(dialect, is_shown=dialect is shown) for dialect in contracts(call))
     return page(
-        f"{shown.title} API",
-        _MAIN.format(title=escape(f"{shown.title} API"), document=address),
-        head=(
-            f'<link rel="stylesheet" href="{url("swagger-ui.css")}">\n'
-            f'<link rel="stylesheet" href="{url("docs.css")}">\n'
-            f'<script src="{url("swagger-ui-bundle.js")}" defer></script>\n'
-            f'<script src="{url("docs.js")}" defer></script>\n'
+        title,
+        fill(_MAIN, title=title, document=f"/openapi/{shown.name}.json"),
+        head=fill(
+            _HEAD,
+            swagger_css=url("swagger-ui.css"),
+            css=url("docs.css"),
+            swagger_js=url("swagger-ui-bundle.js"),
+            js=url("docs.js"),
         ),
-        bar=f'<nav class="tabs" aria-label="Contracts">{"".join(tabs)}</nav>',
+        bar=fill(_TABS, tabs=joined(tabs, by="")),
         body_class="docs",
         policy=POLICY,
     )
 
 
-def _tab(dialect: Dialect, *, is_shown: bool) -> str:
-    current = ' aria-current="page"' if is_shown else ""
-    return f'<a href="/docs/{dialect.name}"{current}>{escape(dialect.title)}</a>'
+def _tab(dialect: Dialect, *, is_shown: bool) -> Html:
+    current = Html(' aria-current="page"' if is_shown else "")
+    return fill(_TAB, name=dialect.name, current=current, title=dialect.title)

@@ -99,7 +99,7 @@ async def _closed(call: Call) -> Response | None:
         text = "PALAVER_BOOTSTRAP_TOKEN is empty. Give it a value, and start the server again."
     else:
         return None
-    main = _DONE.format(title=title, text=text)
+    main = fill(_DONE, title=title, text=text)
     return page(title, main, status=403, headers=_HEADERS)
 
 

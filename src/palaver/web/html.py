@@ -75,6 +75,9 @@ class Html(str):
     __slots__ = ()
 
 
+NOTHING: Final = Html()
+
+
 def fill(template: str, /, **values: object) -> Html:
     """Put values into a template of ours, in the manner of `str.format`; text is escaped."""
     return Html(
@@ -99,28 +102,26 @@ def mark() -> Html:
 
 def page(
     title: str,
-    main: str,
+    main: Html,
     *,
     status: int = 200,
-    head: str = "",
-    bar: str | None = "",
+    head: Html = NOTHING,
+    bar: Html | None = NOTHING,
     body_class: str = "",
     policy: str = POLICY,
     headers: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
-    """Return a whole page.
-
-    `main`, `head` and `bar` are HTML, `title` is text; with `bar` None there is none above `main`.
-    """
-    content = _PAGE.format(
-        title=escape(f"{title} · Palaver" if title else "Palaver"),
+    """Return a whole page; with `bar` None there is none above `main`."""
+    content = fill(
+        _PAGE,
+        title=f"{title} · Palaver" if title else "Palaver",
         icon=url("icon.svg"),
         tokens=url("tokens.css"),
         pages=url("pages.css"),
         head=head,
-        bar="" if bar is None else _BAR.format(mark=mark(), more=bar),
+        bar=NOTHING if bar is None else fill(_BAR, mark=mark(), more=bar),
         main=main,
-        body_class=f' class="{body_class}"' if body_class else "",
+        body_class=fill(' class="{name}"', name=body_class) if body_class else NOTHING,
     )
     return HTMLResponse(
         content, status, {**_HEADERS, "content-security-policy": policy, **(headers or {})}

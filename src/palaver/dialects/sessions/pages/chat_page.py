@@ -72,6 +72,7 @@ def title_of(conversation: Conversation) -> str:
     return conversation.title or NEW_CHAT
 
 
+_HEAD: Final = '<link rel="stylesheet" href="{css}">\n'
 _MAIN: Final = """\
 <a class="skip" href="#text">To the message box</a>
 <aside class="side" id="conversations" aria-label="Palaver">
@@ -161,7 +162,7 @@ def render(call: Call, view: View) -> Response:
         view.title if not view.draft.fault else f"Error: {view.title}",
         main,
         status=view.draft.status,
-        head=f'<link rel="stylesheet" href="{url("chat.css")}">\n',
+        head=fill(_HEAD, css=url("chat.css")),
         bar=None,
         body_class="chat",
         headers=_HEADERS,
