@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from palaver import __version__
 from palaver.config import Settings, bootstrap_token, secret_key
+from palaver.config.providers import SETTINGS as PROVIDER_SETTINGS
 from palaver.dialects import DIALECTS
 from palaver.domain.accounts import AccountPolicy, RegistrationMode
 from palaver.domain.passwords import PasswordPolicy
@@ -38,6 +39,7 @@ from palaver.services.models import DEMO, ModelService
 from palaver.services.plans import PlanService
 from palaver.services.purge import PurgeService
 from palaver.services.rates import RateService
+from palaver.services.readers import ReaderService
 from palaver.services.registry import RegistryService
 from palaver.services.search import SearchService
 from palaver.services.services import Services
@@ -139,6 +141,7 @@ async def opened(
                 RateLimits(settings.rate_limit_per_minute, settings.rate_limit_per_hour),
                 clock=clock,
             ),
+            readers=ReaderService(db),
             registrations=people.registrations,
             registry=RegistryService(
                 db, models.registry, provider_ids=tuple(providers), clock=clock
@@ -192,6 +195,7 @@ def alias_service(settings: Settings, models: ModelService) -> AliasService:
             given.id for given in settings.providers if not given.is_local and given.id != DEMO
         ],
         given=dict(alias.split("=", 1) for alias in settings.model_aliases),
+        settings=PROVIDER_SETTINGS,
     )
 
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from palaver.domain.users import SYSTEM, Actor
+from palaver.jobs.end_readers import end_readers
 from palaver.jobs.fold_search import fold_search
 from palaver.jobs.loops import Loops
 from palaver.jobs.purge_conversations import purge_conversation
@@ -40,6 +41,7 @@ class Background:
         self._loops.start(renew_keys(self._services.idempotency), name="renew keys")
         self._loops.start(release_orphans(self._services.ledger), name="release orphans")
         self._loops.start(wake_followers(self._services.live), name="wake followers")
+        self._loops.start(end_readers(self._services.readers), name="end readers")
         self._loops.start(self._begin, name="begin")
 
     def wake(self) -> None:

@@ -19,6 +19,7 @@ from palaver.services.live import LiveService
 from palaver.services.models import ModelService
 from palaver.services.plans import PlanService
 from palaver.services.rates import RateService
+from palaver.services.readers import ReaderService
 from palaver.services.registrations import RegistrationService
 from palaver.services.registry import RegistryService
 from palaver.services.search import SearchService
@@ -49,6 +50,7 @@ class Services:
     models: ModelService
     plans: PlanService
     rates: RateService
+    readers: ReaderService
     registrations: RegistrationService
     registry: RegistryService
     search: SearchService

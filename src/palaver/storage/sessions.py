@@ -1,5 +1,6 @@
 """Sessions: one row per sign-in, which is all that makes a cookie or a token count."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -69,6 +70,15 @@ _LIST = Statement(
     """,
     Session,
 )
+_REVOKED_SQL = """select s.id from sessions s join users u on u.id = s.owner_id
+    where s.id in {ids} and (s.ended_at is not null or u.disabled_at is not null)"""
+_REVOKED: Statement[int] = Statement(
+    sqlite=_REVOKED_SQL.replace("{ids}", "(select value from json_each(:ids))"),
+    postgresql=_REVOKED_SQL.replace(
+        "{ids}", "(select value::bigint from jsonb_array_elements_text(cast(:ids as jsonb)))"
+    ),
+    row=int,
+)
 _END: Statement[None] = Statement(
     "update sessions set ended_at = :at where id = :id and ended_at is null"
 )
@@ -129,6 +139,10 @@ class SessionStore:
     async def list(self, owner_id: int, *, at: int, limit: int) -> list[Session]:
         """Return the live sign-ins of a user, the latest used first."""
         return await self.connection.all(_LIST, owner_id=owner_id, at=at, limit=limit)
+
+    async def revoked(self, ids: Sequence[int]) -> Sequence[int]:
+        """Return which of these sign-ins were ended, or are of somebody who is disabled."""
+        return await self.connection.all(_REVOKED, ids=msgspec.json.encode(ids).decode())
 
     async def end(self, id: int, *, at: int) -> bool:
         """End a sign-in; tell whether it had not ended before."""

@@ -25,6 +25,7 @@ from palaver.web.idempotency import once
 from palaver.web.matcher import Matcher
 from palaver.web.rates import count_request, show_allowance
 from palaver.web.settings import WebSettings
+from palaver.web.streams import EventStream
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,12 @@ class Application:
                 await show_allowance(call, response)
         except ClientDisconnect:
             return
-        await finish(call, response)(scope, receive, send)
+        finish(call, response)
+        if isinstance(response, EventStream):
+            with self.services.readers.reading(call.actor, response.stream):
+                await response(scope, receive, send)
+        else:
+            await response(scope, receive, send)
 
     async def _answer(self, call: Call) -> tuple[Dialect, Response]:
         """Return the answer, and the contract whose it is."""

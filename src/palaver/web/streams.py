@@ -49,7 +49,7 @@ class EventStream(Response):
         del self.headers["content-length"]
         self.generation_uuid = generation_uuid
         self.keep: Keep | None = None
-        self._stream = stream
+        self.stream = stream
         self._frames = frames
         self._sent: list[bytes] = []
         self._last: EventKind | None = None
@@ -61,19 +61,19 @@ class EventStream(Response):
         start = {"status": self.status_code, "headers": self.raw_headers}
         await send({"type": "http.response.start", **start})
         if scope["method"] == "HEAD":  # an answer without a body does not wait for one
-            self._stream.close()
+            self.stream.close()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
         write_now = scope.get("extensions", {}).get(WRITE_NOW)
-        if write_now is not None and isinstance(self._stream, PassingStream):
-            self._stream.pass_to(partial(self._take, write_now))
+        if write_now is not None and isinstance(self.stream, PassingStream):
+            self.stream.pass_to(partial(self._take, write_now))
         try:
             async with asyncio.TaskGroup() as group:
-                watch = group.create_task(_leave_with(self._stream, receive))
+                watch = group.create_task(_leave_with(self.stream, receive))
                 await self._write(send)
                 watch.cancel()
         finally:
-            self._stream.close()
+            self.stream.close()
             if self.keep is not None:
                 is_whole = self._last is EventKind.FINISHED
                 await self.keep(b"".join(self._sent) if is_whole else None)
@@ -88,7 +88,7 @@ class EventStream(Response):
                 self._note(chunk)
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 self._silent_since = now()  # the client may have been slow
-            segments = await self._stream.next(
+            segments = await self.stream.next(
                 silence_seconds=HEARTBEAT_SECONDS, silent_since=self._silent_since
             )
             if segments:
