@@ -70,3 +70,27 @@ async def test_an_answer_bears_the_name_that_was_asked_for_and_no_other(talk: Ta
     other = Choice(provider_id="scripted", model="one")
     _, _, third = await talk.generations.send(talk.owner, conversation.id, HELLO, other)
     assert (await talk.generations.wait(talk.owner, third.uuid)).asked_model is None
+
+
+async def test_nobody_is_charged_by_our_count_beyond_the_cap(talk: Talk) -> None:
+    talk.provider.scripts = [words("many words " * 50)]
+    choice = Choice(options=Options(max_tokens=20))
+    _, _, generation = await talk.generations.send(talk.owner, None, HELLO, choice)
+    answer = await talk.generations.wait(talk.owner, generation.uuid)
+    assert answer.completion_tokens == 20
+
+
+async def test_an_edit_leaves_alone_what_answers_an_earlier_message(talk: Talk) -> None:
+    talk.provider.scripts = [
+        [TextDelta("Still "), HOLD, *words("here.")],
+        words("Two."),
+        words("2."),
+    ]
+    conversation, _, first = await talk.generations.send(talk.owner, None, HELLO, ANY)
+    await talk.provider.held.wait()
+    _, later, second = await talk.generations.send(talk.owner, conversation.id, HELLO, ANY)
+    await talk.generations.wait(talk.owner, second.uuid)
+    edit = await talk.generations.edit(talk.owner, conversation.id, later.uuid, text="Again?")
+    await talk.generations.wait(talk.owner, edit.generation.uuid)
+    talk.provider.go.set()
+    assert (await talk.generations.wait(talk.owner, first.uuid)).text == "Still here."

@@ -194,10 +194,11 @@ class ProviderCall:
 
     async def _settle(self) -> None:
         if self.usage is None and not self._owes_nothing:
-            reasoning_tokens = estimate_tokens(self.reasoning)
+            cap = self._granted.max_tokens
+            reasoning_tokens = min(estimate_tokens(self.reasoning), cap)
             self.usage = UsageReported(
                 prompt_tokens=self._prompt_tokens,
-                completion_tokens=estimate_tokens(self.text) + reasoning_tokens,
+                completion_tokens=min(estimate_tokens(self.text) + reasoning_tokens, cap),
                 reasoning_tokens=reasoning_tokens,
                 is_estimate=True,
             )

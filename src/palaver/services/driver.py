@@ -295,9 +295,18 @@ UNSTORABLE: Final = Failed(
 GIVEN_UP: Final = Failed(ErrorKind.INTERNAL, "This answer could not be finished.")
 
 
-async def request_cancels(tx: Tx, conversation_id: int, *, at: int) -> list[int]:
-    """Ask for an end of whatever runs in a conversation; return the runs, for `Driver.cancel`."""
-    live = [run.id for run in await tx.generations.live_of_conversation(conversation_id)]
+async def request_cancels(
+    tx: Tx, conversation_id: int, *, from_message_id: int = 0, at: int
+) -> list[int]:
+    """Ask for an end of whatever runs in a conversation; return the runs, for `Driver.cancel`.
+
+    With a message only of what answers it, or anything below it.
+    """
+    live = [
+        run.id
+        for run in await tx.generations.live_of_conversation(conversation_id)
+        if run.message_id >= from_message_id
+    ]
     for id in live:
         await tx.generations.request_cancel(id, at=at)
     return live

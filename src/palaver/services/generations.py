@@ -187,8 +187,10 @@ class GenerationService:
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, conversation.id)
             # Somebody may have started another meanwhile; under the lock nobody can.
-            late = await request_cancels(tx, conversation.id, at=self.clock())
             question, _ = await _newest_run(tx, conversation)
+            late = await request_cancels(
+                tx, conversation.id, from_message_id=question.id, at=self.clock()
+            )
             sibling = await self._sibling(
                 tx, conversation, question, uuid=actor.uuid_for("message")
             )
@@ -214,8 +216,10 @@ class GenerationService:
         await self._make_way(actor, conversation, question, resolved, Choice())
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, conversation.id)
-            late = await request_cancels(tx, conversation.id, at=self.clock())
             question = await _question(tx, actor, conversation, uuid)
+            late = await request_cancels(
+                tx, conversation.id, from_message_id=question.id, at=self.clock()
+            )
             disabled = await tx.messages.later(conversation.id, after_id=question.id)
             # A repeat of this request finds the former version under this uuid.
             await tx.messages.renumber(question.id, uuid=actor.uuid_for("message"))
@@ -233,7 +237,7 @@ class GenerationService:
         resolved: ResolvedModel,
         choice: Choice,
     ) -> None:
-        """End what runs in a conversation, unless what is to take its place would be refused."""
+        """End what a question has running, unless what is to take its place would be refused."""
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, conversation.id)
             live = await self.starter.make_way(tx, conversation, question, resolved, choice)

@@ -43,16 +43,18 @@ def usage_of(
 ) -> UsageReported | None:
     """Return what a run has used: the provider's word, else our count; None = nothing is owed.
 
-    A run that failed before its first event owes nothing.
+    A run that failed before its first event owes nothing. Our count errs upwards, and stops at the
+    cap that the provider was given: nobody is charged more than was held.
     """
     if isinstance(ending, Failed) and not text and not reasoning:
         return None
     if reported is not None:
         return reported
-    reasoning_tokens = estimate_tokens(reasoning)
+    cap = generation.recipe.max_tokens
+    reasoning_tokens = min(estimate_tokens(reasoning), cap)
     return UsageReported(
         prompt_tokens=generation.recipe.prompt_tokens,
-        completion_tokens=estimate_tokens(text) + reasoning_tokens,
+        completion_tokens=min(estimate_tokens(text) + reasoning_tokens, cap),
         reasoning_tokens=reasoning_tokens,
         is_estimate=True,
     )

@@ -155,13 +155,13 @@ class Starter:
         resolved: ResolvedModel,
         choice: Choice,
     ) -> list[int]:
-        """Ask for an end of what runs in a conversation, as a new run is to take its place.
+        """Ask for an end of what answers a question, or runs below it: a new run takes its place.
 
         Return the runs, for `Driver.cancel`. Raises as `begin` will, and then nothing is stopped:
         what is held for them counts as free, since they will have given it back by then.
         """
         at = self.clock()
-        live = await request_cancels(tx, conversation.id, at=at)
+        live = await request_cancels(tx, conversation.id, from_message_id=question.id, at=at)
         if live:
             cap = self.answer_cap(resolved, choice.options)
             prompt = await build_prompt(
