@@ -56,7 +56,7 @@ class ChatbotService:
         if id is not None and (there is None or not there.is_active):
             message = "There is no active chatbot with this id."
             raise InvalidInput.of("chatbot_id", Fault.NOT_ALLOWED, message)
-        what = "any chatbot for text" if there is None else f"the chatbot {there.name}"
+        what = "any chatbot for text" if there is None else "this chatbot"
         raise DomainError(f"Your plan does not include {what}.", kind=ErrorKind.NOT_IN_PLAN)
 
     async def describe(

@@ -1,7 +1,7 @@
 """Subscriptions: who is on which plan, since when and how long. For administrators."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from palaver.domain.cursors import LAST_ID, LIMIT, LIMIT_MAX, Stretch, parse_cursor
 from palaver.domain.errors import Fault, InvalidInput, NotFound
@@ -16,6 +16,10 @@ from palaver.storage.tx import Tx
 
 UserKey: TypeAlias = int | str
 """A user's id, or their uuid."""
+
+
+LAST_INSTANT: Final = 253_402_300_799_999_999
+"""The last microsecond of the year 9999: no calendar here goes further."""
 
 
 class SubscriptionService:
@@ -76,6 +80,7 @@ class SubscriptionService:
             plan = await _plan(tx, plan_id)
             if end_at is None and plan.duration_days:
                 end_at = start_at + plan.duration_days * DAY_MICROSECONDS
+                _check_time(start_at, end_at)
             await tx.subscriptions.end(owner.id, at=start_at)
             subscription = await tx.subscriptions.insert(
                 owner_id=owner.id, plan_id=plan.id, start_at=start_at, end_at=end_at, at=at
@@ -135,3 +140,6 @@ def _check_time(start_at: int, end_at: int | None) -> None:
     if end_at is not None and end_at <= start_at:
         message = "A subscription ends after it has begun."
         raise InvalidInput.of("end_date", Fault.TOO_SMALL, message)
+    if max(start_at, end_at or 0) > LAST_INSTANT:
+        field = "start_date" if start_at > LAST_INSTANT else "end_date"
+        raise InvalidInput.of(field, Fault.TOO_LARGE, "No subscription lasts beyond the year 9999.")

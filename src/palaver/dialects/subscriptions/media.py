@@ -4,6 +4,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from palaver.domain.errors import NotFound
 from palaver.web import pictures
 from palaver.web.call import Call
 
@@ -14,6 +15,11 @@ class Png(Response):
     """A picture."""
 
     media_type = pictures.MEDIA_TYPE
+
+
+async def nothing(call: Call, folder: str, name: str) -> Png:  # noqa: ARG001  # see below
+    """Send a file of the caller's own. There are none yet: nobody finds any."""
+    raise NotFound("file")
 
 
 async def chatbot_image(call: Call, name: str) -> Png:
