@@ -18,11 +18,3 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "gemma-2b": ("openrouter/google/gemma-2b-it", "ollama/gemma:2b"),
 }
 """The names that the document lists, each with the models that it may stand for, best first."""
-
-SETTINGS: Final[Mapping[str, str]] = {
-    "anthropic": "ANTHROPIC_API_KEY",
-    "gemini": "GEMINI_API_KEY",
-    "openrouter": "OPENROUTER_API_KEY",
-    "ollama": "OLLAMA_BASE_URL",
-}
-"""What an operator sets so that a provider is there."""

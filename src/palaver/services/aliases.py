@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from palaver.domain.aliases import ALIASES, SETTINGS
+from palaver.domain.aliases import ALIASES
 from palaver.domain.errors import DomainError, ErrorKind, ProviderError
 from palaver.domain.generations import Options
 from palaver.domain.models import model_name
@@ -20,10 +20,12 @@ class AliasService:
         *,
         configured: Collection[str],
         given: Mapping[str, str],
+        settings: Mapping[str, str],
     ) -> None:
         self.models = models
         self.configured = frozenset(configured)  # ids of providers that the operator has set up
         self.given = given  # name → `provider/name`, over our own
+        self.settings = settings  # id of a provider → what an operator sets to have it
 
     async def choose(
         self, actor: Actor, name: str | None, *, options: Options | None = None
@@ -51,7 +53,7 @@ class AliasService:
                 return target
         if not await self._is_anybody_there(actor):
             return model_name(DEMO, DEMO)
-        raise _nobody_serves(name)
+        raise self._nobody_serves(name)
 
     def _given(self, name: str) -> str:
         target = self.given[name]
@@ -76,11 +78,10 @@ class AliasService:
         others = [id for id in self.models.providers if id != DEMO]
         return bool(self.configured) or any([await self._is_there(actor, id) for id in others])
 
-
-def _nobody_serves(name: str) -> DomainError:
-    settings = [SETTINGS[target.partition("/")[0]] for target in ALIASES[name]]
-    return DomainError(
-        f"Nobody serves {name} here: set {' or '.join(settings)}, or let PALAVER_MODEL_ALIASES "
-        "name another model for it.",
-        kind=ErrorKind.MODEL_NOT_FOUND,
-    )
+    def _nobody_serves(self, name: str) -> DomainError:
+        settings = [self.settings[target.partition("/")[0]] for target in ALIASES[name]]
+        return DomainError(
+            f"Nobody serves {name} here: set {' or '.join(settings)}, or let PALAVER_MODEL_ALIASES "
+            "name another model for it.",
+            kind=ErrorKind.MODEL_NOT_FOUND,
+        )

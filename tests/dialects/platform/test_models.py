@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from palaver.config import Settings
-from palaver.config.providers import DEMO
+from palaver.config.providers import DEMO, SETTINGS
 from palaver.domain.aliases import ALIASES
 from palaver.domain.providers import ProviderSettings
 from palaver.domain.users import SYSTEM
@@ -63,6 +63,11 @@ def lists(upstream: Upstream, *names: str) -> None:
 
 def test_the_six_names_are_those_of_the_document() -> None:
     assert list(ALIASES) == re.findall(r"^- `([a-z0-9.-]+)` - ", document("platform"), re.MULTILINE)
+
+
+def test_for_whatever_may_serve_a_name_there_is_a_setting() -> None:
+    targets = {target.partition("/")[0] for name in ALIASES for target in ALIASES[name]}
+    assert targets <= SETTINGS.keys()
 
 
 async def test_with_no_provider_at_all_the_demo_answers_by_its_own_name(house: House) -> None:
