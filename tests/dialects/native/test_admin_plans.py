@@ -230,6 +230,8 @@ async def test_what_is_still_to_begin_can_be_taken_back(admin: Visitor, owner: V
         ({"plan_id": 1, "start_date": 0}, ["start_date"]),
         ({"plan_id": 1, "start_date": "1969-12-31T23:59:59Z"}, ["start_date"]),
         ({"plan_id": 1, "end_date": "2020-01-01T00:00:00Z"}, ["end_date"]),
+        ({"plan_id": 1, "end_date": "9999-12-31T23:59:59-01:00"}, ["end_date"]),
+        ({"plan_id": 1, "start_date": "9999-12-31T23:59:59-01:00"}, ["start_date"]),
         (
             {
                 "plan_id": 1,
@@ -245,6 +247,14 @@ async def test_a_subscription_that_makes_no_sense_is_refused(
 ) -> None:
     assert_error(await subscribe(admin, owner, **body), 400, "INVALID_INPUT", *fields)
     assert (await admin.get(f"{USERS}/{owner.user.uuid}")).json["subscription"] is None
+
+
+async def test_a_plan_that_would_last_beyond_the_calendar_is_refused(
+    admin: Visitor, owner: Visitor
+) -> None:
+    plan = await made(admin, "plans", name="Long", duration_days=36_500)
+    answer = await subscribe(admin, owner, plan_id=plan["id"], start_date="9990-01-01T00:00:00Z")
+    assert_error(answer, 400, "INVALID_INPUT", "end_date")
 
 
 async def test_nobody_subscribes_to_an_inactive_plan(admin: Visitor, owner: Visitor) -> None:
