@@ -50,6 +50,7 @@ class Recipe(msgspec.Struct, frozen=True, omit_defaults=True):
     leaf_id: int
     prompt_tokens: int  # our estimate, before the provider's own figure
     max_tokens: int  # the answer's cap, sent upstream and reserved
+    cap: int | None = None  # the one beside which the prompt was made, before the plan's limits
     context: tuple[Turn, ...] | None = None  # sent instead of the history, where a request says so
 
 

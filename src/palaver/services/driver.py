@@ -198,14 +198,17 @@ class Driver:
             question = await tx.messages.get(generation.message_id)
             if conversation is None or question is None:
                 raise NotFound("conversation")
-            return await build_prompt(
+            recipe = generation.recipe
+            # Beside the same cap, so that it is the same prompt; the limits' cut comes after.
+            prompt = await build_prompt(
                 tx,
                 conversation,
                 question,
                 resolved=resolved,
-                max_tokens=generation.recipe.max_tokens,
-                context=generation.recipe.context,
+                max_tokens=recipe.cap or recipe.max_tokens,
+                context=recipe.context,
             )
+        return replace(prompt, max_tokens=min(prompt.max_tokens, recipe.max_tokens))
 
     async def _ask(self, live: Live, prompt: Prompt, *, beginning: str = "") -> None:
         """Ask the provider, for what follows on the beginning of an answer where there is one."""

@@ -139,6 +139,7 @@ class Starter:
                 leaf_id=question.id,
                 prompt_tokens=prompt.prompt_tokens,
                 max_tokens=granted.max_tokens,
+                cap=prompt.max_tokens,
                 context=None if context is None else tuple(context),
             ),
             terms=granted.terms,

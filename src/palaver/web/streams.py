@@ -59,25 +59,25 @@ class EventStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Write until the run has ended or the client has left; the run goes on without it."""
         start = {"status": self.status_code, "headers": self.raw_headers}
-        await send({"type": "http.response.start", **start})
-        if scope["method"] == "HEAD":  # an answer without a body does not wait for one
-            self.stream.close()
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-            return
-        write_now = scope.get("extensions", {}).get(WRITE_NOW)
-        if write_now is not None and isinstance(self.stream, PassingStream):
-            self.stream.pass_to(partial(self._take, write_now))
         try:
-            async with asyncio.TaskGroup() as group:
-                watch = group.create_task(_leave_with(self.stream, receive))
-                await self._write(send)
-                watch.cancel()
+            await send({"type": "http.response.start", **start})
+            if scope["method"] != "HEAD":  # an answer without a body does not wait for one
+                await self._relay(scope, receive, send)
         finally:
             self.stream.close()
             if self.keep is not None:
                 is_whole = self._last is EventKind.FINISHED
                 await self.keep(b"".join(self._sent) if is_whole else None)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _relay(self, scope: Scope, receive: Receive, send: Send) -> None:
+        write_now = scope.get("extensions", {}).get(WRITE_NOW)
+        if write_now is not None and isinstance(self.stream, PassingStream):
+            self.stream.pass_to(partial(self._take, write_now))
+        async with asyncio.TaskGroup() as group:
+            watch = group.create_task(_leave_with(self.stream, receive))
+            await self._write(send)
+            watch.cancel()
 
     async def _write(self, send: Send) -> None:
         now = asyncio.get_running_loop().time
