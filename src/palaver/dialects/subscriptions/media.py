@@ -18,7 +18,10 @@ class Png(Response):
 
 
 async def nothing(call: Call, folder: str, name: str) -> Png:  # noqa: ARG001  # see below
-    """Send a file of the caller's own. There are none yet: nobody finds any."""
+    """Send a file of the caller's own. There are none yet: nobody finds any.
+
+    Contract: "List Available Chatbots", whose pictures lie beside them.
+    """
     raise NotFound("file")
 
 
