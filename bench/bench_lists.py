@@ -49,11 +49,11 @@ def _on(folder: Path, url: str | None, on: str, seconds: float, rounds: int) -> 
     ):
         talks = request("GET", "/api/v1/chat/sessions/", talker.headers)
         _assert_same(server, floor, talks, "/sessions")
-        share, _ = _compare(server, floor, talks, "/sessions", seconds, rounds)
+        share, _, _ = _compare(server, floor, talks, "/sessions", seconds, rounds)
         yield _share("`sessions`: list 20 sessions of 50 exchanges each", on, share, 50)
         listing = request("GET", "/api/chat-sessions/", lister.headers)
         _assert_same(server, floor, listing, "/chat-sessions")
-        share, _ = _compare(server, floor, listing, "/chat-sessions", seconds, rounds)
+        share, _, _ = _compare(server, floor, listing, "/chat-sessions", seconds, rounds)
         yield _share("`subscriptions`: list 1,000 sessions", on, share, 50)
 
 
