@@ -42,10 +42,7 @@ DEMO: Final = ProviderSettings(id="demo", name="Demo", protocol="demo")
 RESERVED: Final = {"demo": "", "anthropic": "ANTHROPIC_API_KEY", "gemini": "GEMINI_API_KEY"}
 """Ids that mean something else, now or soon, and the variables that are not used yet."""
 SETTINGS: Final[Mapping[str, str]] = {
-    **{
-        id: f"{id.upper()}_{'BASE_URL' if it.is_local else 'API_KEY'}" for id, it in BUILTIN.items()
-    },
-    **{id: key for id, key in RESERVED.items() if key},
+    id: f"{id.upper()}_{'BASE_URL' if it.is_local else 'API_KEY'}" for id, it in BUILTIN.items()
 }
 """The variable that an operator sets so that a provider known by name is there."""
 

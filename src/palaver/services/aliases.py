@@ -1,6 +1,7 @@
 """Aliases: which model somebody means who asks by a name that is no `provider/name`."""
 
 from collections.abc import Collection, Mapping
+from typing import Final
 
 from palaver.domain.aliases import ALIASES
 from palaver.domain.errors import DomainError, ErrorKind, ProviderError
@@ -9,6 +10,8 @@ from palaver.domain.models import model_name
 from palaver.domain.users import Actor
 from palaver.services.models import DEMO, ModelService
 from palaver.services.starting import Choice
+
+_ANOTHER: Final = "PALAVER_MODEL_ALIASES may name another model for it."
 
 
 class AliasService:
@@ -39,7 +42,13 @@ class AliasService:
         if name is None:
             return Choice(options=options)
         target = await self._target(actor, name)
-        resolved = await self.models.choose(actor, model=target)
+        try:
+            resolved = await self.models.choose(actor, model=target)
+        except DomainError as error:
+            if error.kind is not ErrorKind.MODEL_NOT_FOUND or target == name:
+                raise
+            message = f"{name} stands for {target} here, which there is not. {_ANOTHER}"
+            raise DomainError(message, kind=error.kind) from error
         asked = None if name == resolved.model.name else name
         return Choice(model=resolved.model.name, options=options, asked_model=asked)
 
@@ -79,9 +88,7 @@ class AliasService:
         return bool(self.configured) or any([await self._is_there(actor, id) for id in others])
 
     def _nobody_serves(self, name: str) -> DomainError:
-        settings = [self.settings[target.partition("/")[0]] for target in ALIASES[name]]
-        return DomainError(
-            f"Nobody serves {name} here: set {' or '.join(settings)}, or let PALAVER_MODEL_ALIASES "
-            "name another model for it.",
-            kind=ErrorKind.MODEL_NOT_FOUND,
-        )
+        helping = [target.partition("/")[0] for target in ALIASES[name]]
+        settings = " or ".join(self.settings[id] for id in helping if id in self.settings)
+        message = f"Nobody serves {name} here: set {settings}. {_ANOTHER}"
+        return DomainError(message, kind=ErrorKind.MODEL_NOT_FOUND)

@@ -215,6 +215,8 @@ def _nul_faults(value: Any, path: tuple[str | int, ...] = ("body",)) -> Iterator
             yield FieldFault(path, Fault.NOT_ALLOWED, NUL)
     elif isinstance(value, dict):
         for key, item in value.items():
+            if "\0" in key:
+                yield FieldFault(path, Fault.NOT_ALLOWED, NUL)
             yield from _nul_faults(item, (*path, key))
     elif isinstance(value, list):
         for index, item in enumerate(value):

@@ -65,9 +65,9 @@ def test_the_six_names_are_those_of_the_document() -> None:
     assert list(ALIASES) == re.findall(r"^- `([a-z0-9.-]+)` - ", document("platform"), re.MULTILINE)
 
 
-def test_for_whatever_may_serve_a_name_there_is_a_setting() -> None:
-    targets = {target.partition("/")[0] for name in ALIASES for target in ALIASES[name]}
-    assert targets <= SETTINGS.keys()
+def test_for_every_name_there_is_a_setting_that_helps() -> None:
+    for targets in ALIASES.values():
+        assert {target.partition("/")[0] for target in targets} & SETTINGS.keys()
 
 
 async def test_with_no_provider_at_all_the_demo_answers_by_its_own_name(house: House) -> None:
@@ -132,8 +132,8 @@ async def test_a_local_server_that_is_not_there_is_none(house: House) -> None:
 @pytest.mark.parametrize(
     ("name", "settings_named"),
     [
-        ("claude-opus-4.1", ["ANTHROPIC_API_KEY", "OPENROUTER_API_KEY"]),
-        ("gemini-2.5-flash", ["GEMINI_API_KEY", "OPENROUTER_API_KEY"]),
+        ("claude-opus-4.1", ["OPENROUTER_API_KEY"]),
+        ("gemini-2.5-flash", ["OPENROUTER_API_KEY"]),
         ("gemma-7b", ["OPENROUTER_API_KEY", "OLLAMA_BASE_URL"]),
     ],
 )

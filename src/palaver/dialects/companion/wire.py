@@ -65,7 +65,7 @@ class Credentials(Struct):
     """The body of "Get Access Token"; OAuth2's other fields are of no account."""
 
     username: Annotated[str, Meta(min_length=1, max_length=1000)]
-    password: Annotated[str, Meta(min_length=1, max_length=1000)]
+    password: Annotated[str, Meta(min_length=1, max_length=1024)]
     otp: str | None = None
 
 

@@ -29,7 +29,7 @@ Title: TypeAlias = Annotated[
         }
     ),
 ]
-Given: TypeAlias = Annotated[str, Meta(min_length=1, max_length=1000)]
+Given: TypeAlias = Annotated[str, Meta(min_length=1, max_length=1024)]
 ModelName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=500)]
 Id: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 Time: TypeAlias = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
