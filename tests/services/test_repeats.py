@@ -1,10 +1,12 @@
 """A request with a key that died after its work, before its answer: the repeat finds what it made."""
 
+import asyncio
+
 import pytest
 from msgspec.structs import replace
 
 from palaver.domain.conversations import MessageRole
-from palaver.domain.errors import NotFound
+from palaver.domain.errors import ErrorKind, NotFound, ProviderError
 from palaver.domain.users import Actor
 from palaver.kit.ids import new_uuid
 from palaver.services.idempotency import Fresh, IdempotencyService
@@ -45,6 +47,40 @@ async def test_a_message_is_appended_once(talk: Talk) -> None:
     assert again.id == first.id
     texts = [each.text for each in await talk.conversations.messages(talk.owner, conversation.id)]
     assert texts == ["Hello?", "Still there?"]
+
+
+async def test_a_repeat_after_a_failure_asks_what_is_stored_again(talk: Talk) -> None:
+    failure = ProviderError("It broke.", kind=ErrorKind.PROVIDER_FAILED)
+    talk.provider.scripts = [[failure], words("Yes.")]
+    request, turns = keyed(talk.owner), [("user", "One?")]
+    conversation, question, _ = await talk.generations.send(request, None, turns, ANY)
+    await settled(talk, conversation.id)
+    _, again, generation = await talk.generations.send(request, None, turns, ANY)
+    assert again.id == question.id
+    assert (await talk.generations.wait(talk.owner, generation.uuid)).text == "Yes."
+
+
+async def test_a_repeat_after_a_failure_is_said_again_where_others_have_spoken(talk: Talk) -> None:
+    failure = ProviderError("It broke.", kind=ErrorKind.PROVIDER_FAILED)
+    talk.provider.scripts = [[failure], words("Other."), words("Yes.")]
+    request, turns = keyed(talk.owner), [("user", "One?")]
+    conversation, question, _ = await talk.generations.send(request, None, turns, ANY)
+    await settled(talk, conversation.id)
+    other = await talk.generations.send(talk.owner, conversation.id, [("user", "Else?")], ANY)
+    await talk.generations.wait(talk.owner, other[2].uuid)
+    _, again, generation = await talk.generations.send(request, None, turns, ANY)
+    assert again.id != question.id
+    assert (await talk.generations.wait(talk.owner, generation.uuid)).text == "Yes."
+
+
+async def settled(talk: Talk, conversation_id: int) -> None:
+    """Wait until nothing runs in a conversation."""
+    async with asyncio.timeout(10):
+        while True:
+            async with talk.db.read() as tx:
+                if not await tx.generations.live_of_conversation(conversation_id):
+                    return
+            await asyncio.sleep(0.01)
 
 
 async def test_an_edit_is_made_once(talk: Talk) -> None:

@@ -141,7 +141,15 @@ class GenerationService:
                 conversation = await lock_conversation(tx, actor, made[0].id)
                 question = made[1]
                 newest, generation = await _newest_run(tx, conversation)
-                if newest.id != question.id or generation is None or not _has_failed(generation):
+                if newest.id != question.id:  # others have spoken since: it is said once more
+                    conversation, question = await self._ask(
+                        tx,
+                        replace(actor, repeat_key=None),
+                        conversation,
+                        turns,
+                        system_prompt=system_prompt,
+                    )
+                elif generation is None or not _has_failed(generation):
                     return made
             start = await self.starter.begin(
                 tx, conversation, question, resolved, choice, context=context
