@@ -19,8 +19,6 @@ SAMPLES["whitespace"] = [
     f"a{' ' * 100}b", "\n" * 20, "  \n  \n  x\n", "\t\t\t\treturn", "a\r\n\r\nb\r\n", "x        y",
 ]  # fmt: skip
 PROMISED = ["english", "chinese", "arabic", "code"]
-KNOWN_TO_FAIL = "rare"
-"""Texts of nothing but names and mnemonics: the page says so."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +39,7 @@ def test_there_are_enough_samples_of_what_is_promised(kind):
     assert len(SAMPLES[kind]) >= 12
 
 
-@pytest.mark.parametrize("kind", sorted({*SAMPLES} - {KNOWN_TO_FAIL}))
+@pytest.mark.parametrize("kind", sorted(SAMPLES))
 def test_no_sample_is_counted_more_than_a_tenth_too_low(kind, o200k):
     low = {
         sample: round(ratio, 2)
@@ -51,9 +49,9 @@ def test_no_sample_is_counted_more_than_a_tenth_too_low(kind, o200k):
     assert low == {}
 
 
-def test_what_is_promised_is_counted_less_than_a_quarter_too_high_on_average(o200k):
+def test_what_is_promised_is_counted_less_than_three_tenths_too_high_on_average(o200k):
     means = [sum(found) / len(found) for found in (ratios(kind, o200k) for kind in PROMISED)]
-    assert sum(means) / len(means) < 1.25
+    assert sum(means) / len(means) < 1.3
 
 
 def test_the_page_says_how_near_the_estimate_comes(o200k):

@@ -214,12 +214,12 @@ async def test_what_is_too_long_for_the_model_is_refused(desk: Desk) -> None:
 SMALL, UNKNOWN = ModelProfile(context_tokens=2_000), ModelProfile()
 FITTING = {
     "short": (ASKED, SMALL, True),
-    "half of the context": ([Turn("user", "word " * 770)], SMALL, True),
-    "a little more": ([Turn("user", "word " * 780)], SMALL, False),
-    "where the context is unknown": ([Turn("user", "word " * 780)], UNKNOWN, True),
+    "half of the context": ([Turn("user", "word " * 708)], SMALL, True),
+    "a little more": ([Turn("user", "word " * 718)], SMALL, False),
+    "where the context is unknown": ([Turn("user", "word " * 718)], UNKNOWN, True),
     "beyond any context": ([Turn("user", "word " * 200_000)], UNKNOWN, False),
     "long history": ([ASKED[0], *[Turn("user", "word " * 300)] * 9], SMALL, True),
-    "long instructions": ([Turn("system", "word " * 780), ASKED[1]], SMALL, False),
+    "long instructions": ([Turn("system", "word " * 718), ASKED[1]], SMALL, False),
 }
 
 

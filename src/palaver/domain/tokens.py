@@ -56,14 +56,16 @@ _GAPS: Final = ("line", "space", "wide")
 
 _AFTER: Final = {
     # (class before, class): price, where it is not that of the first of a run
-    **{(gap, "upper"): 20 for gap in _GAPS},
+    **{(gap, "upper"): 32 for gap in _GAPS},  # as dear as names are: they stand in no vocabulary
+    **{(gap, "lower"): 16 for gap in _GAPS},
+    ("wide", "lower"): 24,  # columns of short words, as an assembler's
     **{(gap, "digit"): 30 for gap in _GAPS},  # a gap does not go with a number
     **{(gap, "punctuation"): 28 for gap in _GAPS},
-    ("punctuation", "lower"): 12,  # one mark goes with the word after it
+    ("punctuation", "lower"): 14,  # one mark goes with the word after it
     ("punctuation", "upper"): 12,
     ("punctuation", "digit"): 31,
     ("punctuation", "line"): 0,
-    ("upper", "lower"): 3,
+    ("upper", "lower"): 5,
     ("latin", "lower"): 16,
 }
 
