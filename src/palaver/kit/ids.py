@@ -37,6 +37,11 @@ def parse_uuid(text: str) -> str | None:
     return text.lower()
 
 
+def new_request_id() -> str:
+    """Return 64 random bits in hexadecimal: who asks for help names it, and the log has it."""
+    return f"{secrets.randbits(64):016x}"
+
+
 def new_secret(*, size_bytes: int = 32) -> str:
     """Return an unguessable text that is safe in URLs and headers."""
     return secrets.token_urlsafe(size_bytes)

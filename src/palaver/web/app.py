@@ -13,13 +13,13 @@ from starlette.types import Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 from palaver.domain.errors import DomainError, ErrorKind, NotFound
+from palaver.kit.ids import new_request_id
 from palaver.services.services import Services
 from palaver.web.answers import finish, json_answer
 from palaver.web.authentication import authenticate
 from palaver.web.binding import Signature, signature_of
 from palaver.web.bodies import decode_body
 from palaver.web.call import Call
-from palaver.web.cors import new_request_id
 from palaver.web.endpoint import Dialect, Endpoint, RenderError
 from palaver.web.idempotency import once
 from palaver.web.matcher import Matcher

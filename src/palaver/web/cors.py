@@ -1,10 +1,10 @@
 """Front ends on other origins: which may call, and what of an answer their scripts may read."""
 
-import secrets
-
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
+
+from palaver.kit.ids import new_request_id
 
 
 class Cors(CORSMiddleware):
@@ -15,8 +15,3 @@ class Cors(CORSMiddleware):
         response = super().preflight_response(request_headers)
         response.headers["x-request-id"] = new_request_id()
         return response
-
-
-def new_request_id() -> str:
-    """Return the id of a request: 64 random bits, in hexadecimal."""
-    return f"{secrets.randbits(64):016x}"
