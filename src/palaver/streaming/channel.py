@@ -5,18 +5,22 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from palaver.domain.events import FINAL, Segment
 from palaver.streaming.segments import PIECE_MAX, clip, merge
-
-if TYPE_CHECKING:
-    from palaver.streaming.followers import Follower
 
 NEWEST_MAX: Final = 32
 """How many pieces are kept as they were published, frames and all."""
 
 _until = attrgetter("until")
+
+
+class Reader(Protocol):
+    """Who reads a channel; while it waits it wants to be told."""
+
+    def wake(self) -> None:
+        """Look at what has come."""
 
 
 class Channel:
@@ -46,8 +50,8 @@ class Channel:
         self.keeps_all = keeps_all
         self.is_final = False  # its last segment is the run's final event
         self.is_cut = False  # nothing more will come here, though the run may not have ended
-        self.followers: weakref.WeakSet[Follower] = weakref.WeakSet()
-        self.waiting: set[Follower] = set()  # those whom the next change wakes
+        self.followers: weakref.WeakSet[Reader] = weakref.WeakSet()
+        self.waiting: set[Reader] = set()  # those whom the next change wakes
         self._older: list[Segment] = []
         self._newest: list[Segment] = []
         self._memo: tuple[int, list[Segment]] | None = None
