@@ -112,99 +112,73 @@ class Subscriptions:
         assert ok(await visitor.delete(f"{self.base}{key}/")) == {"success": True}
 
 
-class Streaming:
+class _Plain:
+    """What three contracts do alike: a bare list, and messages below a conversation."""
+
+    base: str
+
+    def _messages(self, key: Any) -> str:
+        return f"{self.base.rstrip('/')}/{key}/messages"
+
+    async def titles(self, visitor: Visitor) -> dict[Any, str]:
+        return {row["id"]: row["title"] for row in ok(await visitor.get(self.base))}
+
+    async def begin(self, visitor: Visitor, title: str) -> Any:
+        return ok(await visitor.post(self.base, {"title": title}))["id"]
+
+    async def read(self, visitor: Visitor, key: Any) -> list[Said]:
+        listed = ok(await visitor.get(self._messages(key)))
+        return [(row["role"], row["content"]) for row in listed]
+
+    async def reading_fails(self, visitor: Visitor, key: Any) -> int:
+        return (await visitor.get(self._messages(key))).status
+
+    async def rename(self, visitor: Visitor, key: Any, title: str) -> None:
+        ok(await visitor.patch(f"{self.base}/{key}", {"title": title}))
+
+    async def delete(self, visitor: Visitor, key: Any) -> None:
+        assert (await visitor.delete(f"{self.base}/{key}")).status == 200
+
+
+class Streaming(_Plain):
     """`streaming`: a message, then the stream of its answer."""
 
     name = "streaming"
     renames = deletes = True
     base = "/conversations"
 
-    async def titles(self, visitor: Visitor) -> dict[Any, str]:
-        return {row["id"]: row["title"] for row in ok(await visitor.get(self.base))}
-
-    async def begin(self, visitor: Visitor, title: str) -> Any:
-        return ok(await visitor.post(self.base, {"title": title}))["id"]
-
-    async def read(self, visitor: Visitor, key: Any) -> list[Said]:
-        listed = ok(await visitor.get(f"{self.base}/{key}/messages"))
-        return [(row["role"], row["content"]) for row in listed]
-
-    async def reading_fails(self, visitor: Visitor, key: Any) -> int:
-        return (await visitor.get(f"{self.base}/{key}/messages")).status
-
     async def say(self, visitor: Visitor, key: Any, text: str) -> None:
-        ok(await visitor.post(f"{self.base}/{key}/messages", {"content": text}))
+        ok(await visitor.post(self._messages(key), {"content": text}))
         async with visitor.events(f"{self.base}/{key}/stream", {}) as events:
             assert (await events.all())[-1].data["status"] == "ok"
 
-    async def rename(self, visitor: Visitor, key: Any, title: str) -> None:
-        ok(await visitor.patch(f"{self.base}/{key}", {"title": title}))
 
-    async def delete(self, visitor: Visitor, key: Any) -> None:
-        assert (await visitor.delete(f"{self.base}/{key}")).status == 200
-
-
-class Platform:
+class Platform(_Plain):
     """`platform`: chats and completions."""
 
     name = "platform"
     renames = deletes = True
     base = "/api/v1/chats"
 
-    async def titles(self, visitor: Visitor) -> dict[Any, str]:
-        return {row["id"]: row["title"] for row in ok(await visitor.get(self.base))}
-
     async def begin(self, visitor: Visitor, title: str) -> Any:
         return ok(await visitor.post(self.base, {"title": title, "model": "sim/sim"}))["id"]
-
-    async def read(self, visitor: Visitor, key: Any) -> list[Said]:
-        listed = ok(await visitor.get(f"{self.base}/{key}/messages"))
-        return [(row["role"], row["content"]) for row in listed]
-
-    async def reading_fails(self, visitor: Visitor, key: Any) -> int:
-        return (await visitor.get(f"{self.base}/{key}/messages")).status
 
     async def say(self, visitor: Visitor, key: Any, text: str) -> None:
         said = {"role": "user", "content": text}
         body = {"chat_id": key, "model": "sim/sim", "messages": [said]}
         ok(await visitor.post("/api/v1/chat/completions", body))
 
-    async def rename(self, visitor: Visitor, key: Any, title: str) -> None:
-        ok(await visitor.patch(f"{self.base}/{key}", {"title": title}))
 
-    async def delete(self, visitor: Visitor, key: Any) -> None:
-        assert (await visitor.delete(f"{self.base}/{key}")).status == 200
-
-
-class Companion:
+class Companion(_Plain):
     """`companion`, whose document knows neither renaming nor deleting."""
 
     name = "companion"
     renames = deletes = False
     base = "/api/v1/conversations/"
 
-    async def titles(self, visitor: Visitor) -> dict[Any, str]:
-        return {row["id"]: row["title"] for row in ok(await visitor.get(self.base))}
-
-    async def begin(self, visitor: Visitor, title: str) -> Any:
-        return ok(await visitor.post(self.base, {"title": title}))["id"]
-
-    async def read(self, visitor: Visitor, key: Any) -> list[Said]:
-        listed = ok(await visitor.get(f"{self.base}{key}/messages"))
-        return [(row["role"], row["content"]) for row in listed]
-
-    async def reading_fails(self, visitor: Visitor, key: Any) -> int:
-        return (await visitor.get(f"{self.base}{key}/messages")).status
-
     async def say(self, visitor: Visitor, key: Any, text: str) -> None:
         said = {"role": "user", "content": text}
         ok(await visitor.post("/api/chat", {"messages": [said], "conversation_id": key}))
-
-    async def rename(self, visitor: Visitor, key: Any, title: str) -> None:
-        raise NotImplementedError
-
-    async def delete(self, visitor: Visitor, key: Any) -> None:
-        raise NotImplementedError
 
 
 TONGUES: list[Tongue] = [Sessions(), Subscriptions(), Streaming(), Platform(), Companion()]

@@ -62,7 +62,6 @@ class Standing(msgspec.Struct, frozen=True):
 
     plan: Plan
     subscribed_at: int | None
-    used: Mapping[Window, Amounts]
     limits: Sequence[tuple[Limited, int]]
     held: Sequence[Reservation]
 
@@ -249,7 +248,6 @@ class LedgerService:
         return Standing(
             plan=plan,
             subscribed_at=subscribed_at,
-            used=used,
             limits=[(limited, limited.most - limited.left(used)) for limited in limits],
             held=held,
         )
