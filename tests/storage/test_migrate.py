@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 import palaver.storage
+from palaver.domain.usage import Amounts
+from palaver.services.ledger import recount
 from palaver.storage import migrate as runner
 from palaver.storage.database import Database, DatabaseError, StatementFailed
 from palaver.storage.migrate import check, migrate, schema_version
@@ -148,3 +150,42 @@ def test_the_steps_are_frozen_in_their_order_and_import_nothing_of_ours():
         source = Path(str(statements.__code__.co_filename)).read_text()
         assert "import palaver" not in source
         assert "from palaver" not in source
+
+
+async def test_what_was_used_before_there_were_plans_counts_in_the_sums(empty, monkeypatch):
+    user = Statement(
+        """insert into users (uuid, username, username_key, password_hash, role, created_at)
+        values ('u', 'owner', 'owner', 'x', 'user', 0) returning id""",
+        int,
+    )
+    line = Statement(
+        """insert into usage_entries (owner_id, conversation_id, generation_id, kind, model,
+            prompt_tokens, completion_tokens, reasoning_tokens, cached_tokens, cost_micro_usd,
+            messages, is_estimate, created_at)
+        values (:owner_id, 7, :generation_id, :kind, 'sim/sim', 10, 5, 0, 0, 3, :messages, 0,
+            :at)"""
+    )
+    monkeypatch.setattr(runner, "STEPS", STEPS[:1])
+    await migrate(empty)
+    at = 20_500 * 86_400_000_000
+    async with empty.transaction() as tx:
+        owner_id = await tx._connection.one(user)
+        lines = [(1, "answer", 1), (1, "attempt", 0), (2, "answer", 1)]
+        for number, (generation_id, kind, messages) in enumerate(lines):
+            await tx._connection.run(
+                line,
+                owner_id=owner_id,
+                generation_id=generation_id,
+                kind=kind,
+                messages=messages,
+                at=at + number * 400_000_000,
+            )
+    monkeypatch.undo()
+    await migrate(empty)
+    async with empty.transaction() as tx:
+        kept = await tx.usage.buckets(owner_id=owner_id)
+        await recount(tx, owner_id, at=at + 1)
+        assert kept == await tx.usage.buckets(owner_id=owner_id)
+        assert kept[(3, 0)] == Amounts(messages=2, tokens=30, cost_micro_usd=9)
+        (used,) = await tx.conversation_usage.list(owner_id=owner_id, limit=5)
+    assert used.tokens == 30
