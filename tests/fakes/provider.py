@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 
 from palaver.domain.events import Finished, FinishReason, TextDelta, UsageReported
 from palaver.domain.models import ListedModel, ModelProfile
-from palaver.domain.providers import Capabilities, CompletionEvent, CompletionRequest
+from palaver.domain.providers import (
+    Capabilities,
+    CompletionEvent,
+    CompletionRequest,
+    ImageRequest,
+    MadeImage,
+    makes_no_images,
+)
 
 HOLD = object()
 """In a script: wait until the test lets the provider go on."""
@@ -46,6 +53,9 @@ class ScriptedProvider:
         except (GeneratorExit, asyncio.CancelledError):
             self.closed_early += 1
             raise
+
+    async def make_image(self, request: ImageRequest) -> MadeImage:
+        raise makes_no_images(self.name)
 
     async def close(self) -> None:
         pass

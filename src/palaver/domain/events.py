@@ -12,6 +12,7 @@ from typing import ClassVar, Final, TypeAlias
 import msgspec
 
 from palaver.domain.errors import ErrorKind
+from palaver.domain.sources import Citation, Source
 
 
 class EventKind(enum.IntEnum):
@@ -21,6 +22,8 @@ class EventKind(enum.IntEnum):
     REASONING = 2
     USAGE = 3
     STATUS = 4
+    SOURCE = 5
+    CITED = 6
     FINISHED = 10
     FAILED = 11
     CANCELED = 12
@@ -106,6 +109,18 @@ class Status(msgspec.Struct, frozen=True, gc=False):
     text: str
 
 
+class SourceFound(msgspec.Struct, frozen=True, gc=False):
+    """A passage that was found for this answer."""
+
+    source: Source
+
+
+class Cited(msgspec.Struct, frozen=True, gc=False):
+    """What the answer cites, once it is complete."""
+
+    citations: tuple[Citation, ...]
+
+
 class Finished(msgspec.Struct, frozen=True, gc=False):
     """The model came to its end."""
 
@@ -139,11 +154,15 @@ class Interrupted(msgspec.Struct, frozen=True, gc=False):
 
 
 Ending: TypeAlias = Finished | Failed | Canceled | Interrupted
-Event: TypeAlias = TextDelta | ReasoningDelta | UsageReported | Status | Ending
+Event: TypeAlias = (
+    TextDelta | ReasoningDelta | UsageReported | Status | SourceFound | Cited | Ending
+)
 
 _STRUCTS: Final[dict[EventKind, type[Event]]] = {
     EventKind.USAGE: UsageReported,
     EventKind.STATUS: Status,
+    EventKind.SOURCE: SourceFound,
+    EventKind.CITED: Cited,
     EventKind.FINISHED: Finished,
     EventKind.FAILED: Failed,
     EventKind.CANCELED: Canceled,

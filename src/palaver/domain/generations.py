@@ -6,6 +6,7 @@ import msgspec
 
 from palaver.domain.events import EventKind
 from palaver.domain.providers import Turn
+from palaver.domain.sources import Source
 from palaver.domain.usage import Terms
 
 
@@ -37,11 +38,17 @@ ENDINGS = {
 
 
 class Options(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the caller asked for beside the model; None = the model's own default."""
+    """What the caller asked for beside the model; None = the model's own default.
+
+    A flag that is None is left to the conversation, then to the model: the demo does all it can.
+    """
 
     temperature: float | None = None
     top_p: float | None = None
     max_tokens: int | None = None
+    use_rag: bool | None = None
+    use_web_grounding: bool | None = None
+    use_extended_thinking: bool | None = None
 
 
 class Recipe(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -52,6 +59,8 @@ class Recipe(msgspec.Struct, frozen=True, omit_defaults=True):
     max_tokens: int  # the answer's cap, sent upstream and reserved
     cap: int | None = None  # the one beside which the prompt was made, before the plan's limits
     context: tuple[Turn, ...] | None = None  # sent instead of the history, where a request says so
+    sources: tuple[Source, ...] = ()  # memories and passages that went into the prompt, and why
+    thinking_tokens: int | None = None  # of the cap, for a model that thinks first
 
 
 class Generation(msgspec.Struct, frozen=True):

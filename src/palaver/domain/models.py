@@ -32,6 +32,7 @@ class ModelProfile(msgspec.Struct, frozen=True, omit_defaults=True):
     thinks: bool = False
     has_tools: bool = False
     has_json_mode: bool = False
+    searches: bool = False  # its provider has a search of the web for it
     continues: bool = False  # goes on from a given beginning of its answer
     prompt_price: int | None = None  # micro-USD per million tokens, by its provider's list
     completion_price: int | None = None

@@ -1,24 +1,47 @@
 """The port to LLM providers: what a run sends, what comes back, and how it can fail."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
 from palaver.domain.conversations import MessageRole
-from palaver.domain.events import Finished, ReasoningDelta, TextDelta, UsageReported
+from palaver.domain.errors import ErrorKind, ProviderError
+from palaver.domain.events import (
+    Finished,
+    ReasoningDelta,
+    SourceFound,
+    Status,
+    TextDelta,
+    UsageReported,
+)
 from palaver.domain.models import ListedModel
 
 
-class Turn(msgspec.Struct, frozen=True, gc=False):
+class ImageRef(msgspec.Struct, frozen=True, gc=False):
+    """A picture that goes with a turn, by its name: what it holds comes with the request."""
+
+    name: str
+    media_type: str  # `image/png`, `image/jpeg`, `image/webp` or `image/gif`
+    width: int
+    height: int
+
+
+class Turn(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One message of a prompt."""
 
     role: MessageRole
     text: str
+    images: tuple[ImageRef, ...] = ()
 
 
 class CompletionRequest(msgspec.Struct, frozen=True):
-    """One request to one provider."""
+    """One request to one provider.
+
+    With `thinking_tokens` the model thinks first, with at most so many of its `max_tokens`; without
+    it does not, where that can be said. With `searches_web` the provider's own search is on: what
+    it finds comes as `SourceFound`, numbered from `first_source`, and the text holds `[index]`.
+    """
 
     model: str  # the provider's own id
     turns: tuple[Turn, ...]
@@ -26,9 +49,30 @@ class CompletionRequest(msgspec.Struct, frozen=True):
     temperature: float | None = None
     top_p: float | None = None
     user: str | None = None  # an opaque id of the person, for the provider's abuse detection
+    thinking_tokens: int | None = None
+    searches_web: bool = False
+    first_source: int = 1
+    images: Mapping[str, bytes] = {}  # by the names in the turns
 
 
-CompletionEvent: TypeAlias = TextDelta | ReasoningDelta | UsageReported | Finished
+class ImageRequest(msgspec.Struct, frozen=True):
+    """One picture asked of one provider."""
+
+    model: str  # the provider's own id
+    prompt: str
+    user: str | None = None
+
+
+class MadeImage(msgspec.Struct, frozen=True):
+    """A picture as its provider sent it: not looked into yet."""
+
+    content: bytes
+    usage: UsageReported | None = None
+
+
+CompletionEvent: TypeAlias = (
+    TextDelta | ReasoningDelta | SourceFound | Status | UsageReported | Finished
+)
 
 
 class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,5 +139,13 @@ class Provider(Protocol):
         has been yielded.
         """
 
+    async def make_image(self, request: ImageRequest) -> MadeImage:
+        """Have a picture made. One that makes none says `MODEL_NOT_FOUND`."""
+
     async def close(self) -> None:
         """Give up every connection."""
+
+
+def makes_no_images(name: str) -> ProviderError:
+    """Return the refusal of a provider, by its name, that makes no pictures."""
+    return ProviderError(f"{name} makes no images.", kind=ErrorKind.MODEL_NOT_FOUND)

@@ -17,6 +17,9 @@ class UsageKind(enum.StrEnum):
     ANSWER = "answer"
     ATTEMPT = "attempt"  # what further attempts of one run cost
     TITLE = "title"
+    EXTRACTION = "extraction"  # of memories
+    EMBEDDING = "embedding"
+    SEARCH = "search"  # of the web
 
 
 class Amounts(msgspec.Struct, frozen=True, gc=False):

@@ -13,9 +13,12 @@ from palaver.domain.providers import (
     Capabilities,
     CompletionEvent,
     CompletionRequest,
+    ImageRequest,
+    MadeImage,
     Provider,
     ProviderSettings,
     Turn,
+    makes_no_images,
 )
 from palaver.domain.tokens import PROMPT_OVERHEAD_TOKENS, estimate_tokens, estimate_turn_tokens
 from palaver.kit.text import fold
@@ -64,6 +67,10 @@ class DemoProvider:
         """Return its one model."""
         label = "Demo (no language model)"
         return [ListedModel(MODEL, label, ModelProfile(context_tokens=CONTEXT_TOKENS))]
+
+    async def make_image(self, request: ImageRequest) -> MadeImage:  # noqa: ARG002  # it makes none
+        """Refuse."""
+        raise makes_no_images(self.name)
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent, None]:
         """Answer word by word, at a pace that shows that it streams."""

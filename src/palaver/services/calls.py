@@ -11,7 +11,14 @@ from types import TracebackType
 from typing import Final, Self
 
 from palaver.domain.errors import ProviderError
-from palaver.domain.events import Finished, ReasoningDelta, TextDelta, UsageReported
+from palaver.domain.events import (
+    Finished,
+    ReasoningDelta,
+    SourceFound,
+    Status,
+    TextDelta,
+    UsageReported,
+)
 from palaver.domain.generations import Options
 from palaver.domain.providers import CompletionEvent, CompletionRequest
 from palaver.domain.tokens import estimate_tokens
@@ -175,6 +182,8 @@ class ProviderCall:
                         return event
                     case UsageReported():
                         self.usage = event
+                    case SourceFound() | Status():
+                        pass
                     case Finished():
                         self.finished = event
                         return None

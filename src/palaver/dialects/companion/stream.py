@@ -9,12 +9,14 @@ from palaver.dialects.companion import wire
 from palaver.domain.errors import ErrorKind
 from palaver.domain.events import (
     Canceled,
+    Cited,
     EventKind,
     Failed,
     Finished,
     Interrupted,
     ReasoningDelta,
     Segment,
+    SourceFound,
     Status,
     TextDelta,
     UsageReported,
@@ -58,7 +60,14 @@ class ChatFrames:
             return segment.framed("companion", _content)
         event = unpack(segment)
         match event:
-            case TextDelta() | ReasoningDelta() | Status() | UsageReported():
+            case (
+                TextDelta()
+                | ReasoningDelta()
+                | Status()
+                | SourceFound()
+                | Cited()
+                | UsageReported()
+            ):
                 return b""
             case Finished() | Canceled():
                 text = "".join(self._texts)

@@ -11,6 +11,7 @@ from palaver.dialects.platform.errors import meaning
 from palaver.domain.errors import ProviderError
 from palaver.domain.events import (
     Canceled,
+    Cited,
     EventKind,
     Failed,
     Finished,
@@ -18,6 +19,7 @@ from palaver.domain.events import (
     Interrupted,
     ReasoningDelta,
     Segment,
+    SourceFound,
     Status,
     TextDelta,
     UsageReported,
@@ -74,7 +76,7 @@ class Answer:
                 self._texts.append(text)
             case UsageReported():
                 self.tokens_used = event.total_tokens
-            case ReasoningDelta() | Status():
+            case ReasoningDelta() | Status() | SourceFound() | Cited():
                 pass
             case Finished() | Canceled() | Failed() | Interrupted():
                 self.ending = event

@@ -13,12 +13,14 @@ from palaver.dialects.streaming import wire
 from palaver.dialects.streaming.errors import meaning
 from palaver.domain.events import (
     Canceled,
+    Cited,
     EventKind,
     Failed,
     Finished,
     Interrupted,
     ReasoningDelta,
     Segment,
+    SourceFound,
     Status,
     TextDelta,
     UsageReported,
@@ -66,7 +68,7 @@ class StreamFrames:
         match event:
             case TextDelta(text):
                 return self._event("delta", until, wire.Delta(self._uuid, text))
-            case ReasoningDelta() | Status():
+            case ReasoningDelta() | Status() | SourceFound() | Cited():
                 return b""
             case UsageReported():
                 usage = wire.TokenUsage(event.total_tokens)

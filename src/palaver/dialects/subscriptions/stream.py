@@ -14,12 +14,14 @@ from palaver.dialects.subscriptions import wire
 from palaver.domain.errors import ErrorKind
 from palaver.domain.events import (
     Canceled,
+    Cited,
     EventKind,
     Failed,
     Finished,
     Interrupted,
     ReasoningDelta,
     Segment,
+    SourceFound,
     Status,
     TextDelta,
     UsageReported,
@@ -91,7 +93,8 @@ class RunFrames:
         event = unpack(segment)
         until = segment.until
         match event:
-            case ReasoningDelta() | Status() | TextDelta():  # text was told already
+            case ReasoningDelta() | Status() | SourceFound() | Cited() | TextDelta():
+                # text was told already
                 return b""
             case UsageReported():
                 usage = wire.TokenUsage(event.total_tokens)

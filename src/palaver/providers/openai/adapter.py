@@ -12,8 +12,11 @@ from palaver.domain.providers import (
     Capabilities,
     CompletionEvent,
     CompletionRequest,
+    ImageRequest,
+    MadeImage,
     Provider,
     ProviderSettings,
+    makes_no_images,
 )
 from palaver.providers.openai import listing, refusals
 from palaver.providers.openai.answer import Answer
@@ -97,6 +100,10 @@ class OpenAIProvider:
                 events = await answer.read()
         finally:
             answer.close()
+
+    async def make_image(self, request: ImageRequest) -> MadeImage:  # noqa: ARG002  # not yet
+        """Refuse."""
+        raise makes_no_images(self.name)
 
     async def _begin(self, request: CompletionRequest) -> tuple[Answer, list[CompletionEvent]]:
         """Send the request and wait for the first events of the answer."""

@@ -23,6 +23,21 @@ CREATE TABLE chatbots (
     created_at integer not null
 ) strict;
 
+CREATE TABLE chunks (
+    id integer primary key autoincrement,
+    document_id integer not null references documents (id) on delete cascade,
+    owner_id integer not null,
+    number integer not null,
+    starts integer not null,
+    ends integer not null,
+    page integer,
+    heading text,
+    text text not null,
+    text_tokens integer not null
+) strict;
+
+CREATE UNIQUE INDEX chunks_by_document on chunks (document_id, number);
+
 CREATE TABLE conversation_usage (
     id integer primary key autoincrement,
     conversation_id integer not null unique,
@@ -48,7 +63,7 @@ CREATE TABLE conversations (
     created_at integer not null,
     updated_at integer not null,
     deleted_at integer
-, chatbot_id integer, asked_model text, metadata text, archived_at integer, auto_titled integer not null default 0) strict;
+, chatbot_id integer, asked_model text, metadata text, archived_at integer, auto_titled integer not null default 0, options text) strict;
 
 CREATE INDEX conversations_by_chatbot on conversations (chatbot_id)
     where chatbot_id is not null and deleted_at is null;
@@ -57,6 +72,39 @@ CREATE INDEX conversations_by_owner on conversations (owner_id, updated_at desc,
     where deleted_at is null;
 
 CREATE INDEX conversations_deleted on conversations (deleted_at) where deleted_at is not null;
+
+CREATE TABLE document_texts (
+    document_id integer primary key references documents (id) on delete cascade,
+    text text not null
+) strict;
+
+CREATE TABLE documents (
+    id integer primary key autoincrement,
+    uuid text not null unique,
+    owner_id integer not null references users (id) on delete cascade,
+    title text not null,
+    mime_type text not null,
+    size_bytes integer not null,
+    metadata text,
+    status text not null,
+    error text,
+    chunks integer not null default 0,
+    embedded integer not null default 0,
+    embedder text,
+    attempt integer not null default 0,
+    leased_until integer not null default 0,
+    created_at integer not null,
+    updated_at integer not null,
+    deleted_at integer
+) strict;
+
+CREATE INDEX documents_by_owner on documents (owner_id, updated_at desc, id desc)
+    where deleted_at is null;
+
+CREATE INDEX documents_deleted on documents (deleted_at) where deleted_at is not null;
+
+CREATE INDEX documents_pending on documents (leased_until, id)
+    where status = 'pending' and deleted_at is null;
 
 CREATE TABLE facts (
     name text primary key,
@@ -120,6 +168,23 @@ CREATE TABLE idempotency_keys (
 
 CREATE INDEX idempotency_keys_by_time on idempotency_keys (created_at);
 
+CREATE TABLE images (
+    id integer primary key autoincrement,
+    uuid text not null unique,
+    owner_id integer not null references users (id) on delete cascade,
+    name text not null unique,
+    media_type text not null,
+    size_bytes integer not null,
+    width integer not null,
+    height integer not null,
+    message_id integer,
+    created_at integer not null
+) strict;
+
+CREATE INDEX images_by_message on images (message_id) where message_id is not null;
+
+CREATE INDEX images_by_owner on images (owner_id, id);
+
 CREATE TABLE invites (
     id integer primary key autoincrement,
     code text not null unique,
@@ -158,6 +223,26 @@ CREATE TABLE login_failures (
     counted_at integer not null
 ) strict;
 
+CREATE TABLE memories (
+    id integer primary key autoincrement,
+    uuid text not null unique,
+    owner_id integer not null references users (id) on delete cascade,
+    type text not null,
+    content text not null,
+    text_tokens integer not null,
+    importance real not null,
+    metadata text,
+    conversation_id integer,
+    source_message_id integer,
+    created_at integer not null,
+    updated_at integer not null
+) strict;
+
+CREATE INDEX memories_by_conversation on memories (conversation_id)
+    where conversation_id is not null;
+
+CREATE INDEX memories_by_owner on memories (owner_id, updated_at desc, id desc);
+
 CREATE TABLE messages (
     id integer primary key autoincrement,
     uuid text not null unique,
@@ -176,7 +261,7 @@ CREATE TABLE messages (
     created_at integer not null,
     edited_at integer,
     deleted_at integer
-, asked_model text) strict;
+, asked_model text, citations text, image text) strict;
 
 CREATE INDEX messages_active on messages (conversation_id, id) where is_active = 1;
 
@@ -382,7 +467,7 @@ CREATE TABLE users (
     verified_at integer,
     created_at integer not null,
     last_login_at integer
-) strict;
+, uses_memories integer not null default 1, extracts_memories integer not null default 0) strict;
 
 CREATE TABLE workers (
     id integer primary key autoincrement,

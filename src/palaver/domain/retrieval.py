@@ -1,0 +1,24 @@
+"""Retrieval: what the one search store finds for a question, and how sure it is."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from palaver.domain.search import SearchKind
+
+
+class Hit(msgspec.Struct, frozen=True, gc=False):
+    """A memory or a chunk that was found; the ranks count from 1, None = not found that way."""
+
+    kind: SearchKind
+    ref: int  # the id of the memory or the chunk
+    score: float  # fused, the higher the better
+    text_rank: int | None
+    vector_rank: int | None
+
+
+class Retrieved(msgspec.Struct, frozen=True):
+    """Hits, best first; `note` says why there was no search by meaning, None where there was."""
+
+    hits: Sequence[Hit]
+    note: str | None = None

@@ -1,0 +1,1 @@
+"""The other ways out: the gate for addresses that users choose, web search, embedders."""
