@@ -1,0 +1,107 @@
+"""Citations: which spans of its sources an answer rests on.
+
+An answer cites a source as `[index]`. What it says right before that mark is laid beside the
+source's text, and the sentences there that it shares the most words with are what it cites.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from palaver.domain.sources import Citation, Source
+from palaver.kit.words import words
+
+QUOTE_MAX_LENGTH: Final = 400  # code points
+CITED_MAX: Final = 100
+_SAID_MAX_LENGTH: Final = 2_000  # of what stands before a mark
+_KEPT_SHARE: Final = 0.5  # of a neighbour's words that were said as well, for it to be cited too
+
+# No index of an array, no link: `names[1]`, `[1](https://…)`. Several may stand together.
+_MARKS: Final = re.compile(r"(?<![\w\])])(?:\[\d{1,3}(?:\s*,\s*\d{1,3})*\] ?)+(?!\()")
+_NUMBER: Final = re.compile(r"\d+")
+_CODE: Final = re.compile(r"^(```|~~~).*?(?:^\1|\Z)|`[^`\n]+`", re.MULTILINE | re.DOTALL)
+_SENTENCE: Final = re.compile(
+    r"\S(?:.*?)(?:(?<=[.!?…])(?=\s)|(?<=[\u3002\uff01\uff1f\u061f\u0964])|(?=\n)|\Z)", re.DOTALL
+)
+_PARAGRAPH: Final = re.compile(r"\n\s*\n")
+
+
+def cite(answer: str, sources: Sequence[Source], texts: Mapping[int, str]) -> tuple[Citation, ...]:
+    """Return what an answer cites, in the order of the sources' numbers.
+
+    `texts` holds the passages by their index; a source without one is cited by its own quote.
+    """
+    known = {source.index: source for source in sources}
+    said: dict[int, list[str]] = {}
+    for index, text in _marks(answer):
+        if index in known:
+            said.setdefault(index, []).append(text)
+    return tuple(
+        _citation(known[index], " ".join(said[index]), texts.get(index))
+        for index in sorted(said)[:CITED_MAX]
+    )
+
+
+def _marks(answer: str) -> Iterator[tuple[int, str]]:
+    """Yield each mark of an answer with what is said before it, back to the marks before."""
+    code = [match.span() for match in _CODE.finditer(answer)]
+    begin = 0
+    for match in _MARKS.finditer(answer):
+        if any(start <= match.start() < end for start, end in code):
+            continue
+        before = answer[max(begin, match.start() - _SAID_MAX_LENGTH) : match.start()]
+        said = _PARAGRAPH.split(before.rstrip())[-1]
+        for index in _NUMBER.findall(match[0]):
+            yield int(index), said
+        begin = match.end()
+
+
+def _citation(source: Source, said: str, text: str | None) -> Citation:
+    if text is None:
+        start, end, quote = source.start, source.start + len(source.quote), source.quote
+    else:
+        first, last = _span(text, set(words(said)))
+        start, end, quote = source.start + first, source.start + last, text[first:last]
+    return Citation(
+        index=source.index,
+        kind=source.kind,
+        id=source.id,
+        title=source.title,
+        url=source.url,
+        page=source.page,
+        quote=quote,
+        start=start,
+        end=end,
+        score=source.score,
+    )
+
+
+def _span(text: str, said: set[str]) -> tuple[int, int]:
+    """Return the sentence that shares the most words, with neighbours that were said as well."""
+    spans = [match.span() for match in _SENTENCE.finditer(text)]
+    if not spans:
+        return 0, 0
+    shares = [_share(text[start:end], said) for start, end in spans]
+    best = max(range(len(spans)), key=lambda at: (shares[at][0], -at))
+    first = last = best
+    while (
+        last + 1 < len(spans)
+        and shares[last + 1][1] >= _KEPT_SHARE
+        and spans[last + 1][1] - spans[first][0] <= QUOTE_MAX_LENGTH
+    ):
+        last += 1
+    while (
+        first > 0
+        and shares[first - 1][1] >= _KEPT_SHARE
+        and spans[last][1] - spans[first - 1][0] <= QUOTE_MAX_LENGTH
+    ):
+        first -= 1
+    start, end = spans[first][0], spans[last][1]
+    return start, min(end, start + QUOTE_MAX_LENGTH)
+
+
+def _share(sentence: str, said: set[str]) -> tuple[int, float]:
+    """Return how many of a sentence's words were said, and which share of them."""
+    of_sentence = set(words(sentence))
+    common = len(of_sentence & said)
+    return common, common / len(of_sentence) if of_sentence else 0.0
