@@ -1,11 +1,14 @@
 """The pages of no contract: their headers, strays, and the documentation."""
 
+import asyncio
 import re
+from pathlib import Path
 
 import pytest
 
 from palaver.dialects import DIALECTS
 from palaver.ui import PAGES
+from tests import chromium
 from tests.http import Answer, Palaver, Visitor
 from tests.pages import assert_safe
 
@@ -107,6 +110,18 @@ async def test_every_contract_has_its_document(visitor: Visitor) -> None:
         assert answer.json["info"]["title"] == dialect.title
     for name in ("nothing.json", "companion", "pages.json"):
         assert (await visitor.get(f"/openapi/{name}")).status == 404
+
+
+@pytest.mark.skipif(chromium.PATH is None, reason="there is no chromium here")
+async def test_a_browser_shows_the_documentation(palaver: Palaver, tmp_path: Path) -> None:
+    async with chromium.a_tab(tmp_path / "browser") as tab:
+        await tab.call("Emulation.setScriptExecutionDisabled", value=False)
+        await tab.goto(f"{palaver.base_url}/docs/companion")
+        async with asyncio.timeout(20):
+            while "opblock-summary-path" not in (html := await tab.html()):
+                await asyncio.sleep(0.05)
+    assert "OAS 3.1" in html
+    assert 'data-path="/api/chat"' in html
 
 
 async def test_a_head_is_answered_without_a_body(visitor: Visitor) -> None:

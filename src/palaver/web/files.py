@@ -40,12 +40,17 @@ def load(name: str) -> File:
 def _path(name: str) -> Path:
     if name not in SWAGGER_UI:
         return _OURS / name
-    # Only the files are wanted: importing the package would load template engines and more.
-    spec = importlib.util.find_spec("swagger_ui")
+    # Only the files are wanted: importing the package would read all of them into memory.
+    spec = importlib.util.find_spec("offapi")
     if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError("the package swagger-ui-py is not installed")
-    return Path(spec.submodule_search_locations[0]) / "static" / name
+        raise FileNotFoundError("the package offapi is not installed")
+    return Path(spec.submodule_search_locations[0]) / SWAGGER_UI[name]
 
 
-SWAGGER_UI: Final = frozenset({"swagger-ui.css", "swagger-ui-bundle.js"})
-NAMES: Final = SWAGGER_UI | {path.name for path in _OURS.iterdir() if path.suffix in _TYPES}
+SWAGGER_UI: Final = {
+    "swagger-ui.css": "swagger_style.css",
+    "swagger-ui-bundle.js": "swagger_bundle.js",
+}
+"""The address of each file, and what its package calls it."""
+
+NAMES: Final = SWAGGER_UI.keys() | {path.name for path in _OURS.iterdir() if path.suffix in _TYPES}
