@@ -211,6 +211,20 @@ def test_an_address_alone_switches_a_hosted_provider_on():
     assert openai.key_setting == "OPENAI_API_KEY"
 
 
+@pytest.mark.parametrize(
+    ("id", "protocol", "base_url"),
+    [
+        ("openai", "openai", "https://api.openai.com/v1"),
+        ("anthropic", "anthropic", "https://api.anthropic.com"),
+        ("gemini", "gemini", "https://generativelanguage.googleapis.com"),
+    ],
+)
+def test_each_vendor_is_spoken_to_in_its_own_protocol(id, protocol, base_url):
+    variable = f"{id.upper()}_API_KEY"
+    vendor = provider(load({variable: "key"}), id)
+    assert (vendor.protocol, vendor.base_url, vendor.key_setting) == (protocol, base_url, variable)
+
+
 def test_the_file_adds_servers_between_the_hosted_and_the_local_ones(tmp_path):
     environ = a_file(
         tmp_path,
@@ -251,7 +265,6 @@ def test_a_section_of_a_known_provider_gives_what_the_environment_does_not(tmp_p
         ('[providers.x]\nname = "X"', "needs a `base_url`"),
         ("[providers.Big]\nbase_url = 'http://x'", "the id must be"),
         ("[providers.demo]\nbase_url = 'http://x'", "the id must be"),
-        ("[providers.anthropic]\nbase_url = 'http://x'", "the id must be"),
         ("[providers.x]\nbase_uri = 'http://x'", "did you mean base_url?"),
         ("[providers.x]\nbase_url = 'x:8000/v1'", "must be an address"),
         ("[providers.x]\nbase_url = 'http://a:b@x'", "must be an address"),
@@ -266,13 +279,6 @@ def test_a_section_of_a_known_provider_gives_what_the_environment_does_not(tmp_p
 )
 def test_a_wrong_section_is_refused(tmp_path, section, sentence):
     assert sentence in refusal(a_file(tmp_path, section))
-
-
-def test_keys_of_providers_that_come_later_are_noted():
-    notes = load({"ANTHROPIC_API_KEY": "x", "GEMINI_API_KEY": ""}).notes
-    assert notes == (
-        "ANTHROPIC_API_KEY is set, but this version has no adapter for anthropic yet.",
-    )
 
 
 # What Palaver makes for itself

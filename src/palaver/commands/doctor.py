@@ -51,8 +51,6 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
     """Yield what there is to say about an installation."""
     version = ".".join(map(str, sys.version_info[:3]))
     yield Finding(f"Palaver {__version__} on Python {version}; settings read.")
-    for note in settings.notes:
-        yield Finding(note)
     yield _data_directory(settings)
     yield _address(settings)
     async for finding in _database(settings):

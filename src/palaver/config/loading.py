@@ -40,7 +40,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             f"name them in {PREFIX}CORS_ORIGINS."
         )
     providers = Providers(environ, file.get("providers", {}), str(path), settings)
-    return msgspec.structs.replace(settings, providers=providers.all(), notes=providers.notes())
+    return msgspec.structs.replace(settings, providers=providers.all())
 
 
 def _read_file(path: str) -> dict[str, Any]:

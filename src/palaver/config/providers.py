@@ -14,7 +14,7 @@ from palaver.domain.providers import ProviderSettings
 
 
 class Section(msgspec.Struct, frozen=True):
-    """`[providers.<id>]` of the file: a server that speaks OpenAI's protocol."""
+    """`[providers.<id>]` of the file: one known by name, or one that speaks OpenAI's protocol."""
 
     base_url: str | None = None
     api_key: str | None = None
@@ -29,18 +29,19 @@ class Builtin(msgspec.Struct, frozen=True):
 
     name: str
     base_url: str
+    protocol: str = "openai"
     is_local: bool = False  # tried without being configured
 
 
 BUILTIN: Final = {
     "openai": Builtin("OpenAI", "https://api.openai.com/v1"),
     "openrouter": Builtin("OpenRouter", "https://openrouter.ai/api/v1"),
+    "anthropic": Builtin("Anthropic", "https://api.anthropic.com", "anthropic"),
+    "gemini": Builtin("Google Gemini", "https://generativelanguage.googleapis.com", "gemini"),
     "lmstudio": Builtin("LM Studio", "http://127.0.0.1:1234/v1", is_local=True),
     "ollama": Builtin("Ollama", "http://127.0.0.1:11434/v1", is_local=True),
 }
 DEMO: Final = ProviderSettings(id="demo", name="Demo", protocol="demo")
-RESERVED: Final = {"demo": "", "anthropic": "ANTHROPIC_API_KEY", "gemini": "GEMINI_API_KEY"}
-"""Ids that mean something else, now or soon, and the variables that are not used yet."""
 SETTINGS: Final[Mapping[str, str]] = {
     id: f"{id.upper()}_{'BASE_URL' if it.is_local else 'API_KEY'}" for id, it in BUILTIN.items()
 }
@@ -71,20 +72,11 @@ class Providers:
         found = (self._one(id) for id in [*hosted, *own, *local])
         return (*(provider for provider in found if provider is not None), DEMO)
 
-    def notes(self) -> tuple[str, ...]:
-        """Return what is set and not used, as sentences."""
-        return tuple(
-            f"{key} is set, but this version has no adapter for {id} yet."
-            for id, key in RESERVED.items()
-            if key and self.environ.get(key)
-        )
-
     def _section(self, id: str, given: Any) -> Section:
         where = f"[providers.{id}] in {self.path}"
-        if not _ID.fullmatch(id) or id in RESERVED:
+        if not _ID.fullmatch(id) or id == DEMO.id:
             raise ConfigError(
-                f"{where}: the id must be 1 to 32 of a-z, 0-9, _ and -, and none of "
-                f"{', '.join(RESERVED)}."
+                f"{where}: the id must be 1 to 32 of a-z, 0-9, _ and -, and not {DEMO.id}."
             )
         if not isinstance(given, dict):
             raise ConfigError(f"{where} must be a table.")
@@ -109,7 +101,7 @@ class Providers:
         return ProviderSettings(
             id=id,
             name=section.name or (builtin.name if builtin else id),
-            protocol="openai",
+            protocol=builtin.protocol if builtin else "openai",
             base_url=_base_url(url, url_source),
             api_key=key,
             key_setting=key_setting,

@@ -184,7 +184,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "console"
 
     providers: tuple[ProviderSettings, ...] = ()  # in the order in which they are asked
-    notes: tuple[str, ...] = ()  # sentences for `palaver doctor`: what is set and not used
 
     @property
     def database(self) -> str:
@@ -207,7 +206,7 @@ SECRET: Final = frozenset({"secret_key", "bootstrap_token", "database_url"})
 FIELDS: Final = {
     field.encode_name: field
     for field in msgspec.structs.fields(Settings)
-    if field.name not in {"providers", "notes"}
+    if field.name != "providers"
 }
 """Every setting by its key in the TOML file, which is its variable's name in lower case."""
 

@@ -132,8 +132,8 @@ async def test_a_local_server_that_is_not_there_is_none(house: House) -> None:
 @pytest.mark.parametrize(
     ("name", "settings_named"),
     [
-        ("claude-opus-4.1", ["OPENROUTER_API_KEY"]),
-        ("gemini-2.5-flash", ["OPENROUTER_API_KEY"]),
+        ("claude-opus-4.1", ["ANTHROPIC_API_KEY", "OPENROUTER_API_KEY"]),
+        ("gemini-2.5-flash", ["GEMINI_API_KEY", "OPENROUTER_API_KEY"]),
         ("gemma-7b", ["OPENROUTER_API_KEY", "OLLAMA_BASE_URL"]),
     ],
 )
