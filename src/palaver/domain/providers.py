@@ -1,6 +1,6 @@
 """The port to LLM providers: what a run sends, what comes back, and how it can fail."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
@@ -107,6 +107,20 @@ class Capabilities(msgspec.Struct, frozen=True):
     tools: bool = False
     json_mode: bool = False
     max_context_tokens: int | None = None
+
+
+def best_of(models: Sequence[ListedModel], *, streams: bool) -> Capabilities:
+    """Return the best of what a provider's models can do."""
+    profiles = [model.profile for model in models]
+    return Capabilities(
+        streaming=streams,
+        vision=any(profile.sees for profile in profiles),
+        tools=any(profile.has_tools for profile in profiles),
+        json_mode=any(profile.has_json_mode for profile in profiles),
+        max_context_tokens=max(
+            (p.context_tokens for p in profiles if p.context_tokens), default=None
+        ),
+    )
 
 
 class Provider(Protocol):

@@ -26,16 +26,3 @@ def storable(text: str) -> str:
         return text
     text = text.replace("\x00", REPLACEMENT)
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def is_storable(text: str) -> bool:
-    """Tell whether every database takes a text: no U+0000, no half of a surrogate pair."""
-    return (text.isascii() and "\x00" not in text) or _UNSTORABLE.search(text) is None
-
-
-def storable(text: str) -> str:
-    """Put U+FFFD where no database takes what stands; halves that meet become one again."""
-    if is_storable(text):
-        return text
-    text = text.replace("\x00", REPLACEMENT)
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

@@ -16,10 +16,12 @@ from palaver.domain.providers import (
     MadeImage,
     Provider,
     ProviderSettings,
+    best_of,
     makes_no_images,
 )
+from palaver.providers.answers import Answer
 from palaver.providers.openai import listing, refusals
-from palaver.providers.openai.answer import Answer
+from palaver.providers.openai.wire import Interpreter
 from palaver.providers.transport import Reply, Transport
 
 LIST_TIMEOUT_SECONDS: Final = 15.0
@@ -86,7 +88,7 @@ class OpenAIProvider:
             raise ProviderError(message) from cause
         if error is not None:
             raise self._refused(refusals.parse(error))
-        self._capabilities = _best(models, streams=self.settings.streams)
+        self._capabilities = best_of(models, streams=self.settings.streams)
         return models
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent, None]:
@@ -121,7 +123,14 @@ class OpenAIProvider:
             )
             try:
                 if reply.status == 200:
-                    answer = Answer(settings, reply, model=request.model)
+                    answer = Answer(
+                        settings,
+                        reply,
+                        Interpreter(),
+                        sent=lambda error: self._refused(
+                            refusals.parse(error), model=request.model
+                        ),
+                    )
                     return answer, await answer.read()
                 refusal = await self._refusal(reply)
             except BaseException:
@@ -190,16 +199,3 @@ class OpenAIProvider:
             if reply is None
             else refusals.retry_after_seconds(reply.headers),
         )
-
-
-def _best(models: list[ListedModel], *, streams: bool) -> Capabilities:
-    profiles = [model.profile for model in models]
-    return Capabilities(
-        streaming=streams,
-        vision=any(profile.sees for profile in profiles),
-        tools=any(profile.has_tools for profile in profiles),
-        json_mode=any(profile.has_json_mode for profile in profiles),
-        max_context_tokens=max(
-            (p.context_tokens for p in profiles if p.context_tokens), default=None
-        ),
-    )

@@ -4,9 +4,7 @@ Shapes: https://platform.openai.com/docs/api-reference/chat, with what OpenRoute
 llama.cpp, LM Studio, Ollama and Mistral add to them. Unknown fields are passed over.
 """
 
-import json
 import math
-import re
 from decimal import Decimal
 from typing import Any, Final
 
@@ -20,10 +18,10 @@ from palaver.domain.events import (
     UsageReported,
 )
 from palaver.domain.providers import CompletionEvent
+from palaver.kit.text import REPLACEMENT, is_storable, storable
+from palaver.providers.answers import ErrorSent, decode_leniently, token_count
 
-MAX_TOKENS: Final = 2**31 - 1
 _DONE: Final = b"[DONE]"
-_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _REASONS: Final = {
     "length": FinishReason.LENGTH,
     "max_tokens": FinishReason.LENGTH,
@@ -85,9 +83,11 @@ class Usage(msgspec.Struct, gc=False):
         """Return it in the domain's words, None where it holds no figures."""
         if self.prompt_tokens is None and self.completion_tokens is None:
             return None
-        prompt = _count(self.prompt_tokens)
+        prompt = token_count(self.prompt_tokens)
         # Some (xAI, Gemini) leave the reasoning out of completion_tokens, none out of the total.
-        completion = max(_count(self.completion_tokens), _count(self.total_tokens) - prompt)
+        completion = max(
+            token_count(self.completion_tokens), token_count(self.total_tokens) - prompt
+        )
         cached, reasoning = self.prompt_cache_hit_tokens, None
         if self.prompt_tokens_details is not None:
             cached = self.prompt_tokens_details.cached_tokens
@@ -96,8 +96,8 @@ class Usage(msgspec.Struct, gc=False):
         return UsageReported(
             prompt_tokens=prompt,
             completion_tokens=completion,
-            reasoning_tokens=min(_count(reasoning), completion),
-            cached_tokens=min(_count(cached), prompt),
+            reasoning_tokens=min(token_count(reasoning), completion),
+            cached_tokens=min(token_count(cached), prompt),
             cost_micro_usd=_micro_usd(self.cost),
         )
 
@@ -108,18 +108,6 @@ class Chunk(msgspec.Struct, gc=False):
     choices: list[Choice] | None = None
     usage: Usage | None = None
     error: Any = None  # an object or a text; see `refusals.parse`
-
-
-class WrongShape(ValueError):
-    """What came is not what this protocol has at this place."""
-
-
-class ErrorSent(Exception):
-    """The provider told of an error in the middle of its answer."""
-
-    def __init__(self, error: object) -> None:
-        super().__init__(error)
-        self.error = error
 
 
 _decode = msgspec.json.Decoder(Chunk).decode
@@ -148,7 +136,7 @@ class Interpreter:
         try:
             chunk = _decode(data)
         except (ValueError, RecursionError):
-            chunk = _decode_leniently(data)
+            chunk = decode_leniently(data, Chunk)
         if chunk.error:
             raise ErrorSent(chunk.error)
         if chunk.usage is not None:
@@ -166,7 +154,7 @@ class Interpreter:
         """Return what closes every answer: usage, where it was given, and the reason."""
         events: list[CompletionEvent] = []
         if self._half:
-            events.append(TextDelta(_REPLACEMENT))
+            events.append(TextDelta(REPLACEMENT))
         if self.usage is not None:
             events.append(self.usage)
         events.append(Finished(self.reason or FinishReason.STOP))
@@ -187,7 +175,7 @@ class Interpreter:
         events: list[CompletionEvent] = []
         # Some servers send the same reasoning under both names.
         if reasoning:
-            events.append(ReasoningDelta(_clean(reasoning)))
+            events.append(ReasoningDelta(storable(reasoning)))
         if content:
             if isinstance(content, str):
                 if text := self._whole(content):
@@ -195,15 +183,15 @@ class Interpreter:
             else:
                 events += _events_of_pieces(content)
         if delta.refusal:
-            events.append(TextDelta(_clean(delta.refusal)))
+            events.append(TextDelta(storable(delta.refusal)))
         return events
 
     def _whole(self, text: str) -> str:
         """Return the text without halves of surrogate pairs: a cut pair is put together again."""
-        if self._half or not _is_storable(text):
+        if self._half or not is_storable(text):
             text = self._half + text
             self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
-            return _clean(text.removesuffix(self._half))
+            return storable(text.removesuffix(self._half))
         return text
 
 
@@ -211,40 +199,10 @@ def _events_of_pieces(pieces: list[Piece]) -> list[CompletionEvent]:
     events: list[CompletionEvent] = []
     for piece in pieces:
         if thinking := "".join(thought.text or "" for thought in piece.thinking or ()):
-            events.append(ReasoningDelta(_clean(thinking)))
+            events.append(ReasoningDelta(storable(thinking)))
         if piece.text:
-            events.append(TextDelta(_clean(piece.text)))
+            events.append(TextDelta(storable(piece.text)))
     return events
-
-
-_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
-
-
-def _is_storable(text: str) -> bool:
-    return (text.isascii() and "\x00" not in text) or _UNSTORABLE.search(text) is None
-
-
-def _clean(text: str) -> str:
-    """Put U+FFFD where no database takes what stands: U+0000 and halves of surrogate pairs."""
-    if _is_storable(text):
-        return text
-    text = text.replace("\x00", _REPLACEMENT)
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def _decode_leniently(data: bytes) -> Chunk:
-    """Decode what is no strict JSON: halves of surrogate pairs, bytes that are no UTF-8.
-
-    A server that cuts its text at UTF-16 units, or its tokens at bytes, sends such.
-    """
-    try:
-        return msgspec.convert(json.loads(data.decode("utf-8", "replace")), Chunk)
-    except (ValueError, RecursionError) as error:
-        raise WrongShape(str(error)) from error
-
-
-def _count(tokens: int | None) -> int:
-    return min(max(tokens or 0, 0), MAX_TOKENS)
 
 
 def _micro_usd(usd: float | None) -> int | None:
