@@ -43,6 +43,24 @@ def test_an_unknown_name_tells_nothing(name: str) -> None:
         ("gemma3:1b", False, False),
         ("mistral-small3.2", False, True),
         ("Mistral-7B-Instruct", False, False),
+        ("gpt-6.1-sol", True, True),
+        ("gpt-5-search-api", False, False),
+        ("claude-haiku-5-5", True, True),
+        ("claude-mythos-preview", True, True),
+        ("anthropic/claude-3.7-sonnet", True, True),
+        ("gemini-3.8-flash", True, True),
+        ("gemini-flash-latest", True, True),
+        ("gemini-1.5-flash", False, True),
+        ("google/gemma-4-31b-it", True, True),
+        ("google/gemma-7b-it", False, False),
+        ("qwen/qwen3.5-397b-a17b", True, True),
+        ("qwen3-30b-a3b-instruct-2507", False, False),
+        ("deepseek-v4-pro", True, False),
+        ("deepseek/deepseek-chat-v3.1", True, False),
+        ("x-ai/grok-4.5", True, True),
+        ("grok-4-fast-non-reasoning", False, True),
+        ("z-ai/glm-4.5v", True, True),
+        ("microsoft/phi-4-reasoning", True, False),
     ],
 )
 def test_known_names_tell_whether_a_model_thinks_and_sees(
@@ -62,7 +80,14 @@ def test_known_names_tell_whether_a_model_thinks_and_sees(
         ("o1-mini", 128_000, 65_536),
         ("claude-3-5-haiku-latest", 200_000, 8_192),
         ("claude-opus-4-1-20250805", 200_000, 32_000),
+        ("gpt-5-chat-latest", 128_000, 16_384),
+        ("gpt-5.2", 400_000, 128_000),
+        ("gpt-5.5", 1_050_000, 128_000),
+        ("claude-haiku-4-5", 200_000, 64_000),
+        ("claude-opus-5-5", 1_000_000, 128_000),
+        ("gemini-3-flash-preview", 1_048_576, 65_536),
         ("llama3.2", None, None),
+        ("gemma3:4b", None, None),
     ],
 )
 def test_sizes_are_told_for_models_that_their_maker_alone_hosts(
@@ -75,9 +100,73 @@ def test_sizes_are_told_for_models_that_their_maker_alone_hosts(
     )
 
 
+@pytest.mark.parametrize(
+    ("names", "profile"),
+    [
+        (
+            ("claude-sonnet-4-5-20250929", "anthropic/claude-sonnet-4.5"),
+            ModelProfile(200_000, 64_000, sees=True, thinks=True, has_tools=True, searches=True, continues=True),
+        ),
+        (
+            ("claude-opus-4-1-20250805", "anthropic/claude-opus-4.1"),
+            ModelProfile(200_000, 32_000, sees=True, thinks=True, has_tools=True, searches=True, continues=True),
+        ),
+        (
+            ("gemini-2.5-flash", "google/gemini-2.5-flash", "gemini-2.5-pro", "google/gemini-2.5-pro"),
+            ModelProfile(1_048_576, 65_536, sees=True, thinks=True, has_tools=True, searches=True),
+        ),
+        (
+            ("gemma:7b", "google/gemma-7b-it", "gemma:2b", "google/gemma-2b-it"),
+            ModelProfile(8_192),
+        ),
+    ],
+)  # fmt: skip
+def test_what_the_platforms_six_names_stand_for_is_known_under_each_spelling(
+    names: tuple[str, ...], profile: ModelProfile
+) -> None:
+    assert {name: profile_by_name(name) for name in names} == dict.fromkeys(names, profile)
+
+
+@pytest.mark.parametrize(
+    ("name", "searches"),
+    [
+        ("gpt-4o-search-preview", True),
+        ("gpt-5-search-api-2025-10-14", True),
+        ("gpt-5.5", False),
+        ("claude-3-5-haiku-latest", True),
+        ("claude-3-haiku-20240307", False),
+        ("gemini-2.0-flash", True),
+        ("gemini-2.5-flash-preview-tts", False),
+        ("gemini-1.5-pro", False),
+        ("sonar-pro", True),
+        ("research-sonar", False),
+    ],
+)
+def test_known_names_tell_whether_their_makers_search_for_them(
+    name: str, *, searches: bool
+) -> None:
+    assert profile_by_name(name).searches == searches
+
+
+@pytest.mark.parametrize(
+    ("name", "continues"),
+    [
+        ("claude-3-haiku-20240307", True),
+        ("claude-opus-4-5-20251101", True),
+        ("claude-opus-4-6", False),
+        ("claude-sonnet-5", False),
+        ("gpt-4o", False),
+    ],
+)
+def test_only_a_claude_up_to_4_5_goes_on_from_a_beginning(name: str, *, continues: bool) -> None:
+    assert profile_by_name(name).continues == continues
+
+
 def test_makers_of_pictures_are_told_apart() -> None:
     assert profile_by_name("dall-e-3").type is ModelType.IMAGE
     assert profile_by_name("black-forest-labs/flux-1.1-pro").type is ModelType.IMAGE
+    assert profile_by_name("gpt-image-2.5-flare").type is ModelType.IMAGE
+    assert profile_by_name("google/gemini-2.5-flash-image").type is ModelType.IMAGE
 
 
 @pytest.mark.parametrize(
