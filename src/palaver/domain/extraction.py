@@ -6,17 +6,23 @@ time and the memory that one file may take.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from palaver.domain.errors import DomainError, ErrorKind
 
+MAX_TEXT_CODE_POINTS: Final = 20_000_000
+"""As much text as 40 thick books have. A file of 32 MiB seldom has more; one that does is refused."""
+
 BlockKind: TypeAlias = Literal["heading", "paragraph", "list", "code", "table", "quote"]
 
 
 class Block(msgspec.Struct, frozen=True, gc=False):
-    """A piece of a document's structure: `[start, end)` of its text, in code points."""
+    """A piece of a document's structure: `[start, end)` of its text, in code points.
+
+    A list is as many blocks as it has items.
+    """
 
     kind: BlockKind
     start: int
@@ -24,12 +30,22 @@ class Block(msgspec.Struct, frozen=True, gc=False):
     level: int = 0  # of a heading, from 1
 
 
+class Span(msgspec.Struct, frozen=True, gc=False):
+    """Where a chunk lies in a text: `[start, end)`, in code points."""
+
+    start: int
+    end: int
+    heading: str | None = None  # under which it stands: "Guide › Install"
+
+
 class Extracted(msgspec.Struct, frozen=True):
-    """A document as text; blocks and the starts of its pages in order."""
+    """A document as text; blocks, the starts of its pages and the spans of its chunks in order."""
 
     text: str
     blocks: tuple[Block, ...]
     pages: tuple[int, ...] = ()  # where each page begins; none where there are no pages
+    title: str | None = None  # what the file calls itself
+    spans: tuple[Span, ...] = ()  # cut where it was read; none = not cut yet
 
 
 class CleanImage(msgspec.Struct, frozen=True):
@@ -51,9 +67,17 @@ class Extractor(Protocol):
     """Reads files that nobody has looked into."""
 
     async def extract(
-        self, path: Path, mime_type: str, *, on_progress: Callable[[float], None] | None = None
+        self,
+        source: Path | bytes,
+        mime_type: str,
+        *,
+        on_progress: Callable[[float], None] | None = None,
     ) -> Extracted:
-        """Return a file's text; progress goes from 0 to 1. Raises `ExtractionError`."""
+        """Return a file's text, cut; progress goes from 0 to 1. Raises `ExtractionError`.
+
+        `mime_type` may carry a charset. What keeps it from starting (`OSError`) is no fault of
+        the file: try again later.
+        """
 
     async def clean_image(self, content: bytes) -> CleanImage:
         """Return a PNG, JPEG, WebP or GIF without metadata. Raises `ExtractionError`."""
