@@ -39,6 +39,8 @@ create table memories (
     updated_at {int} not null
 ) {strict};
 create index memories_by_owner on memories (owner_id, updated_at desc, id desc);
+create index memories_by_importance on memories
+    (owner_id, importance desc, updated_at desc, id desc);
 create index memories_by_conversation on memories (conversation_id)
     where conversation_id is not null;
 
@@ -55,7 +57,9 @@ create table documents (
     chunks {int} not null default 0,
     embedded {int} not null default 0,
     embedder text,
+    progress {real} not null default 0,
     attempt {int} not null default 0,
+    tries {int} not null default 0,
     leased_until {int} not null default 0,
     created_at {int} not null,
     updated_at {int} not null,
@@ -63,13 +67,19 @@ create table documents (
 ) {strict};
 create index documents_by_owner on documents (owner_id, updated_at desc, id desc)
     where deleted_at is null;
-create index documents_pending on documents (leased_until, id)
+create index documents_pending on documents (owner_id, id, leased_until, size_bytes)
     where status = 'pending' and deleted_at is null;
-create index documents_deleted on documents (deleted_at) where deleted_at is not null;
+
+create table document_turns (
+    owner_id {int} primary key references users (id) on delete cascade,
+    served_at {int} not null
+) {strict};
 
 create table document_texts (
-    document_id {int} primary key references documents (id) on delete cascade,
-    text text not null
+    document_id {int} not null references documents (id) on delete cascade,
+    starts {int} not null,
+    text text not null,
+    primary key (document_id, starts)
 ) {strict};
 
 create table chunks (

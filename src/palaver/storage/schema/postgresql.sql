@@ -89,9 +89,17 @@ CREATE INDEX conversations_deleted ON conversations (deleted_at) WHERE (deleted_
 
 create table document_texts (
     document_id bigint not null,
+    starts bigint not null,
     text text not null,
-    PRIMARY KEY (document_id),
+    PRIMARY KEY (document_id, starts),
     FOREIGN KEY (document_id) REFERENCES documents(id) ON DELETE CASCADE
+);
+
+create table document_turns (
+    owner_id bigint not null,
+    served_at bigint not null,
+    PRIMARY KEY (owner_id),
+    FOREIGN KEY (owner_id) REFERENCES users(id) ON DELETE CASCADE
 );
 
 create table documents (
@@ -107,7 +115,9 @@ create table documents (
     chunks bigint not null default 0,
     embedded bigint not null default 0,
     embedder text,
+    progress double precision not null default 0,
     attempt bigint not null default 0,
+    tries bigint not null default 0,
     leased_until bigint not null default 0,
     created_at bigint not null,
     updated_at bigint not null,
@@ -119,9 +129,7 @@ create table documents (
 
 CREATE INDEX documents_by_owner ON documents (owner_id, updated_at DESC, id DESC) WHERE (deleted_at IS NULL);
 
-CREATE INDEX documents_deleted ON documents (deleted_at) WHERE (deleted_at IS NOT NULL);
-
-CREATE INDEX documents_pending ON documents (leased_until, id) WHERE ((status = 'pending'::text) AND (deleted_at IS NULL));
+CREATE INDEX documents_pending ON documents (owner_id, id, leased_until, size_bytes) WHERE ((status = 'pending'::text) AND (deleted_at IS NULL));
 
 create table facts (
     name text not null,
@@ -276,6 +284,8 @@ create table memories (
 );
 
 CREATE INDEX memories_by_conversation ON memories (conversation_id) WHERE (conversation_id IS NOT NULL);
+
+CREATE INDEX memories_by_importance ON memories (owner_id, importance DESC, updated_at DESC, id DESC);
 
 CREATE INDEX memories_by_owner ON memories (owner_id, updated_at DESC, id DESC);
 

@@ -74,8 +74,15 @@ CREATE INDEX conversations_by_owner on conversations (owner_id, updated_at desc,
 CREATE INDEX conversations_deleted on conversations (deleted_at) where deleted_at is not null;
 
 CREATE TABLE document_texts (
-    document_id integer primary key references documents (id) on delete cascade,
-    text text not null
+    document_id integer not null references documents (id) on delete cascade,
+    starts integer not null,
+    text text not null,
+    primary key (document_id, starts)
+) strict;
+
+CREATE TABLE document_turns (
+    owner_id integer primary key references users (id) on delete cascade,
+    served_at integer not null
 ) strict;
 
 CREATE TABLE documents (
@@ -91,7 +98,9 @@ CREATE TABLE documents (
     chunks integer not null default 0,
     embedded integer not null default 0,
     embedder text,
+    progress real not null default 0,
     attempt integer not null default 0,
+    tries integer not null default 0,
     leased_until integer not null default 0,
     created_at integer not null,
     updated_at integer not null,
@@ -101,9 +110,7 @@ CREATE TABLE documents (
 CREATE INDEX documents_by_owner on documents (owner_id, updated_at desc, id desc)
     where deleted_at is null;
 
-CREATE INDEX documents_deleted on documents (deleted_at) where deleted_at is not null;
-
-CREATE INDEX documents_pending on documents (leased_until, id)
+CREATE INDEX documents_pending on documents (owner_id, id, leased_until, size_bytes)
     where status = 'pending' and deleted_at is null;
 
 CREATE TABLE facts (
@@ -240,6 +247,9 @@ CREATE TABLE memories (
 
 CREATE INDEX memories_by_conversation on memories (conversation_id)
     where conversation_id is not null;
+
+CREATE INDEX memories_by_importance on memories
+    (owner_id, importance desc, updated_at desc, id desc);
 
 CREATE INDEX memories_by_owner on memories (owner_id, updated_at desc, id desc);
 
