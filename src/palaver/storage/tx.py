@@ -13,6 +13,7 @@ from palaver.storage.generations import GenerationStore
 from palaver.storage.idempotency import IdempotencyStore
 from palaver.storage.invites import InviteStore
 from palaver.storage.jobs import JobStore
+from palaver.storage.memories import MemoryStore
 from palaver.storage.messages import MessageStore
 from palaver.storage.models import ModelStore
 from palaver.storage.origins import OriginStore
@@ -76,6 +77,11 @@ class Tx:
     @property
     def messages(self) -> MessageStore:
         return MessageStore(self._connection)
+
+    @property
+    def memories(self) -> MemoryStore:
+        """What is kept about people."""
+        return MemoryStore(self._connection)
 
     @property
     def exchanges(self) -> ExchangeStore:
