@@ -118,7 +118,7 @@ async def test_a_browser_shows_the_documentation(palaver: Palaver, tmp_path: Pat
         await tab.call("Emulation.setScriptExecutionDisabled", value=False)
         await tab.goto(f"{palaver.base_url}/docs/companion")
         async with asyncio.timeout(20):
-            while "opblock-summary-path" not in (html := await tab.html()):
+            while "opblock-summary-path" not in (html := await tab.html()):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
     assert "OAS 3.1" in html
     assert 'data-path="/api/chat"' in html
