@@ -34,7 +34,6 @@ def limits(*, on: str, quick: bool = False) -> list[Row]:
 async def _measure(url: str, on: str, *, quick: bool) -> list[Row]:
     from palaver.domain.limits import LIMITS
     from palaver.kit.clock import system_clock
-    from palaver.services.driver import Driver
     from palaver.services.ledger import recount
     from palaver.services.models import ModelService
     from palaver.services.starting import Choice, Starter
@@ -45,6 +44,7 @@ async def _measure(url: str, on: str, *, quick: bool) -> list[Row]:
     from palaver.streaming.runs import Runs
     from tests.cast import a_cast
     from tests.fakes.provider import ScriptedProvider
+    from tests.talks import driver_over
 
     clear = ", ".join(f"{limit.attribute} = :value" for limit in LIMITS)
     set_limits = Statement(f"update plans set {clear} where is_default = 1")
@@ -69,11 +69,11 @@ async def _measure(url: str, on: str, *, quick: bool) -> list[Row]:
     cast = await a_cast(db)
     models = ModelService(db, {"scripted": ScriptedProvider()}, default_model="scripted/one")
     runs = Runs(DatabaseLog(db), clock=system_clock, is_alone=True)
-    starter = Starter(Driver(db, runs, models), models, clock=system_clock)
-    resolved = await starter.resolve(cast.owner, None, Choice())
+    starter = Starter(driver_over(db, runs, models), models, clock=system_clock)
+    order = await starter.order(cast.owner, None, Choice(), question="")
     # With a price: a run without one would hold all that the cost limit leaves.
-    priced = replace(resolved.model, prompt_price=1_000_000, completion_price=1_000_000)
-    resolved = replace(resolved, model=priced)
+    priced = replace(order.resolved.model, prompt_price=1_000_000, completion_price=1_000_000)
+    order = replace(order, resolved=replace(order.resolved, model=priced))
     owner_id = cast.owner.owner_id
 
     async def limit(value: int | None) -> None:
@@ -92,7 +92,7 @@ async def _measure(url: str, on: str, *, quick: bool) -> list[Row]:
                 (question,) = await append_messages(
                     tx, cast.owner, conversation, [("user", "What is a palaver?")], at=at
                 )
-                await starter.begin(tx, conversation, question, resolved, Choice())
+                await starter.begin(tx, conversation, question, order)
 
     async def cpu(count: int) -> float:
         begun = time.process_time()

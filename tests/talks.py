@@ -5,20 +5,28 @@ from collections.abc import Sequence
 from palaver.domain.conversations import Conversation, Message
 from palaver.domain.users import Actor
 from palaver.kit.clock import Clock, system_clock
+from palaver.services.asking import Asker
 from palaver.services.conversations import ConversationService
 from palaver.services.driver import Driver
+from palaver.services.gathering import Gatherer
 from palaver.services.models import ModelService
 from palaver.storage.database import Database
 from palaver.storage.log import DatabaseLog
 from palaver.streaming.runs import Runs
 
 
+def driver_over(
+    db: Database, runs: Runs, models: ModelService, *, clock: Clock = system_clock
+) -> Driver:
+    """Return what drives runs, with all that they are told of their users' own things."""
+    return Driver(db, runs, models, Gatherer(db), Asker(), clock=clock)
+
+
 def conversations_over(db: Database, *, clock: Clock = system_clock) -> ConversationService:
     """Return the verbs of conversations, over runs that never begin."""
     runs = Runs(DatabaseLog(db), clock=clock, is_alone=True)
-    return ConversationService(
-        db, Driver(db, runs, ModelService(db, {}, clock=clock), clock=clock), clock=clock
-    )
+    driver = driver_over(db, runs, ModelService(db, {}, clock=clock), clock=clock)
+    return ConversationService(db, driver, clock=clock)
 
 
 async def a_talk(

@@ -23,12 +23,14 @@ from palaver.kit.clock import Clock, system_clock
 from palaver.providers import build as build_provider
 from palaver.services import identity
 from palaver.services.aliases import AliasService
+from palaver.services.asking import Asker
 from palaver.services.calls import CallService
 from palaver.services.chatbots import ChatbotService
 from palaver.services.completions import CompletionService
 from palaver.services.conversations import ConversationService
 from palaver.services.driver import Driver
 from palaver.services.exchanges import ExchangeService
+from palaver.services.gathering import Gatherer
 from palaver.services.generations import GenerationService
 from palaver.services.health import HealthService
 from palaver.services.idempotency import IdempotencyService
@@ -107,7 +109,9 @@ async def opened(
         )
         stack.push_async_callback(models.close)
         runs = Runs(DatabaseLog(db), clock=clock, is_alone=db.engine is Engine.SQLITE)
-        driver = Driver(db, runs, models, clock=clock)
+        gatherer = Gatherer(db)
+        asker = Asker()
+        driver = Driver(db, runs, models, gatherer, asker, clock=clock)
         runs.on_claim = driver.take_over
         starter = Starter(driver, models, clock=clock, max_answer_tokens=settings.max_answer_tokens)
         waiting = Waiting()
@@ -115,7 +119,7 @@ async def opened(
         generations = GenerationService(db, driver, starter, clock=clock)
         people = identity.build(db, policy, clock=clock)
         stack.callback(people.passwords.close)
-        calls = CallService(db, clock=clock)
+        calls = CallService(db, asker, clock=clock)
         stack.push_async_callback(calls.close)
         completions = CompletionService(calls, starter)
         stack.push_async_callback(completions.close)

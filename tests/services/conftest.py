@@ -26,6 +26,7 @@ from palaver.storage.statements import Engine
 from palaver.streaming.runs import Runs
 from tests.cast import Cast, a_cast
 from tests.fakes.provider import ScriptedProvider
+from tests.talks import driver_over
 
 ASKED: Final = (Turn("system", "Be brief."), Turn("user", "Hello"))
 
@@ -62,7 +63,7 @@ async def a_worker(
     models = ModelService(db, {provider.id: provider}, default_model="scripted/one")
     alone = db.engine is Engine.SQLITE if is_alone is None else is_alone
     runs = Runs(DatabaseLog(db), clock=system_clock, is_alone=alone, watch_interval_seconds=0.02)
-    driver = Driver(db, runs, models)
+    driver = driver_over(db, runs, models)
     runs.on_claim = driver.take_over
     await runs.start()
     try:
@@ -118,7 +119,7 @@ class Desk:
 @pytest.fixture
 async def desk(talk: Talk) -> AsyncIterator[Desk]:
     """Give somewhere to ask."""
-    service = CallService(talk.db)
+    service = CallService(talk.db, talk.driver.asker)
     starter = Starter(talk.driver, talk.models, clock=system_clock)
     desk = Desk(talk, CompletionService(service, starter), service)
     yield desk

@@ -137,6 +137,7 @@ async def test_a_hidden_answer_is_found_once_it_is_shown(search, conversations, 
         await tx.messages.finish(
             answer_id,
             reasoning=None,
+            citations=None,
             prompt_tokens=1,
             completion_tokens=1,
             is_hidden=False,

@@ -26,7 +26,7 @@ USAGE = UsageReported(prompt_tokens=20, completion_tokens=3)
 @pytest.fixture
 async def titles(talk: Talk) -> AsyncIterator[TitleService]:
     """Give the service; the jobs of this worker do not run."""
-    calls = CallService(talk.db)
+    calls = CallService(talk.db, talk.driver.asker)
     yield TitleService(talk.db, talk.models, calls)
     await calls.close()
 
@@ -129,7 +129,9 @@ async def test_the_demo_is_not_asked_but_the_question_is_taken(talk: Talk) -> No
     talk.driver.models = models
     talk.generations.starter.models = models
     conversation = await answered(talk)
-    await TitleService(talk.db, models, CallService(talk.db)).write(SYSTEM, conversation.id)
+    await TitleService(talk.db, models, CallService(talk.db, talk.driver.asker)).write(
+        SYSTEM, conversation.id
+    )
     after = await talk.conversations.get(talk.owner, conversation.id)
     assert after.title == "How is bread made?"
     assert len(demo.requests) == 1

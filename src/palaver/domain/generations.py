@@ -61,6 +61,7 @@ class Recipe(msgspec.Struct, frozen=True, omit_defaults=True):
     context: tuple[Turn, ...] | None = None  # sent instead of the history, where a request says so
     sources: tuple[Source, ...] = ()  # memories and passages that went into the prompt, and why
     thinking_tokens: int | None = None  # of the cap, for a model that thinks first
+    room_tokens: int = 0  # of the context, kept free for what is found on the web
 
 
 class Generation(msgspec.Struct, frozen=True):

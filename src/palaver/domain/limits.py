@@ -135,11 +135,15 @@ COST: Final = frozenset({"cost_micro_usd"})
 
 
 class Need(msgspec.Struct, frozen=True):
-    """What a call is about to use: its prompt at worst, and the cap of its answer in tokens."""
+    """What a call is about to use: its prompt at worst, and the cap of its answer in tokens.
+
+    An answer of fewer than `least_tokens` is none.
+    """
 
     terms: Terms
     prompt_tokens: int
     max_tokens: int
+    least_tokens: int = 1
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -154,7 +158,7 @@ def granted(
 ) -> tuple[int, int, list[Refusal]]:
     """Return how long the answer may be, what cost to hold, and the limits that refuse.
 
-    Refused is only what cannot hold the prompt and one token of an answer.
+    Refused is only what cannot hold the prompt and the least of an answer.
     """
     terms, max_tokens, refusals = need.terms, need.max_tokens, []
     cost_left: int | None = None
@@ -164,7 +168,7 @@ def granted(
             case "messages" | "free_messages":
                 smallest, room = 1, need.max_tokens if left >= 1 else 0
             case "tokens" | "free_tokens":
-                smallest = terms.weigh(need.prompt_tokens + 1)
+                smallest = terms.weigh(need.prompt_tokens + need.least_tokens)
                 per = 100 if terms.is_free else terms.multiplier_percent
                 room = left * 100 // per - need.prompt_tokens
             case "cost_micro_usd":
@@ -172,7 +176,7 @@ def granted(
                 cost_left = left if cost_left is None else min(cost_left, left)
             case _:
                 continue
-        if room < 1:
+        if room < need.least_tokens:
             refusals.append(Refusal(limited, smallest))
         max_tokens = min(max_tokens, room)
     cost = terms.cost(need.prompt_tokens, max(max_tokens, 0))
@@ -183,7 +187,7 @@ def granted(
 
 def _cost_room(need: Need, left: int) -> tuple[int, int]:
     terms = need.terms
-    smallest = terms.cost(need.prompt_tokens, 1)
+    smallest = terms.cost(need.prompt_tokens, need.least_tokens)
     if terms.prompt_price is None or terms.completion_price is None or smallest is None:
         return 1, need.max_tokens if left > 0 else 0
     if smallest > left:

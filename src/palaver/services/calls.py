@@ -6,7 +6,8 @@ They are held and settled in the ledger as runs are, whatever becomes of them.
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from types import TracebackType
 from typing import Final, Self
 
@@ -20,14 +21,16 @@ from palaver.domain.events import (
     UsageReported,
 )
 from palaver.domain.generations import Options
-from palaver.domain.providers import CompletionEvent, CompletionRequest
+from palaver.domain.providers import CompletionEvent
 from palaver.domain.tokens import estimate_tokens
 from palaver.domain.usage import UsageKind
 from palaver.domain.users import Actor
 from palaver.kit.clock import SECOND, Clock, system_clock
 from palaver.kit.tasks import Tasks
+from palaver.services.asking import Asker, Preliminary
+from palaver.services.gathering import Found
 from palaver.services.ledger import Grant, Work, grant, reserve, settle
-from palaver.services.prompts import Prompt
+from palaver.services.prompts import Prompt, under_cap
 from palaver.storage.database import CommitFailed, Database, DatabaseError
 from palaver.storage.tx import Tx
 
@@ -48,8 +51,9 @@ SETTLE_WAIT_SECONDS: Final = 5.0
 class CallService:
     """Opens calls."""
 
-    def __init__(self, db: Database, *, clock: Clock = system_clock) -> None:
+    def __init__(self, db: Database, asker: Asker, *, clock: Clock = system_clock) -> None:
         self.db = db
+        self.asker = asker
         self.clock = clock
         self.tasks = Tasks()
         self.is_closing = False
@@ -66,6 +70,7 @@ class CallService:
         *,
         kind: UsageKind = UsageKind.ANSWER,
         options: Options = _ANY,
+        least_tokens: int = 1,
         conversation_id: int | None = None,
     ) -> "ProviderCall":
         """Hold a call's worst case and return it, ready to be entered. Raises `QuotaExceeded`."""
@@ -84,6 +89,7 @@ class CallService:
                     kind=kind,
                     prompt_tokens=prompt.reserved_prompt_tokens,
                     max_tokens=prompt.max_tokens,
+                    least_tokens=least_tokens,
                     at=at,
                 )
                 reservation_id = await reserve(tx, granted, expires_at=at + LEASE)
@@ -119,20 +125,14 @@ class ProviderCall:
         self._work = work
         self._granted = granted
         self._reservation_id = reservation_id
-        self._prompt_tokens = prompt.prompt_tokens
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._was_asked = False
         self._has_failed = False
-        self._events: AsyncGenerator[CompletionEvent, None] = prompt.resolved.provider.complete(
-            CompletionRequest(
-                model=prompt.resolved.model.upstream_name,
-                turns=prompt.turns,
-                max_tokens=granted.max_tokens,
-                temperature=options.temperature,
-                top_p=options.top_p,
-            )
+        self._prompt = under_cap(
+            prompt, granted.max_tokens, thinks=bool(options.use_extended_thinking)
         )
+        self._events = self._ask(options)
         self._renewal: asyncio.Task[None] | None = None
         self._settling: asyncio.Task[None] | None = None
 
@@ -145,6 +145,11 @@ class ProviderCall:
     def reasoning(self) -> str:
         """Return the reasoning so far."""
         return "".join(self._reasoning)
+
+    @property
+    def found(self) -> Sequence[Found]:
+        """Return what went into the prompt, once the provider has been asked."""
+        return self._prompt.found
 
     async def __aenter__(self) -> Self:
         self._renewal = self._calls.tasks.start(self._renew(), name="renew a reservation")
@@ -168,8 +173,8 @@ class ProviderCall:
         if self._renewal is None and self._settling is None:
             self._settling = self._calls.tasks.start(self._settle(), name="settle a call")
 
-    async def next(self) -> TextDelta | ReasoningDelta | None:
-        """Return what the provider says next, None at the end. Raises `ProviderError`."""
+    async def next(self) -> TextDelta | ReasoningDelta | SourceFound | Status | None:
+        """Return what is found and said next, None at the end. Raises `ProviderError`."""
         self._was_asked = True
         try:
             async for event in self._events:
@@ -180,10 +185,10 @@ class ProviderCall:
                     case ReasoningDelta():
                         self._reasoning.append(event.text)
                         return event
+                    case SourceFound() | Status():
+                        return event
                     case UsageReported():
                         self.usage = event
-                    case SourceFound() | Status():
-                        pass
                     case Finished():
                         self.finished = event
                         return None
@@ -191,6 +196,17 @@ class ProviderCall:
             self._has_failed = True
             raise
         return None
+
+    async def _ask(self, options: Options) -> AsyncGenerator[CompletionEvent, None]:
+        told: list[Preliminary] = []
+        request, self._prompt = await self._calls.asker.prepare(
+            self._work.owner_id, self._prompt, options, tell=told.append
+        )
+        for each in told:
+            yield each
+        async with aclosing(self._prompt.resolved.provider.complete(request)) as events:
+            async for event in events:
+                yield event
 
     async def _renew(self) -> None:
         while True:
@@ -206,7 +222,7 @@ class ProviderCall:
             cap = self._granted.max_tokens
             reasoning_tokens = min(estimate_tokens(self.reasoning), cap)
             self.usage = UsageReported(
-                prompt_tokens=self._prompt_tokens,
+                prompt_tokens=self._prompt.prompt_tokens,
                 completion_tokens=min(estimate_tokens(self.text) + reasoning_tokens, cap),
                 reasoning_tokens=reasoning_tokens,
                 is_estimate=True,

@@ -10,8 +10,11 @@ from typing import Final
 
 import msgspec
 
+from palaver.domain.citations import cite
 from palaver.domain.errors import ErrorKind, ProviderError
 from palaver.domain.events import (
+    SPANS,
+    Cited,
     Ending,
     Event,
     EventKind,
@@ -19,15 +22,17 @@ from palaver.domain.events import (
     Finished,
     FinishReason,
     Segment,
+    SourceFound,
     pack,
 )
+from palaver.domain.generations import Options
 from palaver.domain.providers import Turn
+from palaver.domain.sources import Source
 from palaver.domain.streams import Stream
 from palaver.domain.users import Actor
 from palaver.kit.ids import new_uuid
 from palaver.kit.tasks import Tasks
 from palaver.services.calls import CallService, ProviderCall
-from palaver.services.prompts import prompt_of
 from palaver.services.starting import Choice, Starter
 from palaver.streaming.segments import number
 
@@ -45,6 +50,7 @@ class RelayedAnswer(msgspec.Struct, frozen=True):
     uuid: str
     model: str
     asked_model: str | None
+    options: Options
     stream: Stream
 
 
@@ -66,12 +72,17 @@ class CompletionService:
         It counts as one message, in all limits, and fits where a run with these turns as context
         does. Raises `DomainError` as `GenerationService.send` does.
         """
-        resolved = await self.starter.resolve(actor, None, choice)
-        cap = self.starter.answer_cap(resolved, choice.options)
-        prompt = prompt_of(turns, resolved=resolved, max_tokens=cap)
-        call = await self.calls.open(actor, prompt, options=choice.options)
+        order = await self.starter.order(actor, None, choice, question=turns[-1].text)
+        prompt = self.starter.prompt_of(turns, order)
+        call = await self.calls.open(
+            actor, prompt, options=order.options, least_tokens=order.least_tokens
+        )
         return RelayedAnswer(
-            new_uuid(), resolved.model.name, choice.asked_model, Relay(call, self._tasks)
+            uuid=new_uuid(),
+            model=order.resolved.model.name,
+            asked_model=order.asked_model,
+            options=order.options,
+            stream=Relay(call, self._tasks),
         )
 
 
@@ -86,6 +97,7 @@ class Relay:
         self._unread: list[tuple[EventKind, str]] = []
         self._unread_length = 0
         self._is_over = False
+        self._sources: list[Source] = []
         self._news = asyncio.Event()
         self._was_read = asyncio.Event()
 
@@ -125,6 +137,9 @@ class Relay:
 
     async def _drive(self) -> None:
         ending = await self._ask()
+        texts = {each.source.index: each.text for each in self._call.found}
+        if citations := cite(self._call.text, self._sources, texts):
+            self._put(Cited(citations))
         if self._call.usage is not None:
             self._put(self._call.usage)
         self._put(ending)
@@ -139,9 +154,10 @@ class Relay:
         try:
             async with self._call as call:
                 while (event := await call.next()) is not None:
-                    if self.at + self._unread_length + len(event.text) > ANSWER_MAX_LENGTH:
+                    if isinstance(event, SourceFound):
+                        self._sources.append(event.source)
+                    if not self._put(event):
                         return Finished(FinishReason.LENGTH)
-                    self._put(event)
                     while self._unread_length > ROOM:
                         self._was_read.clear()
                         await self._was_read.wait()
@@ -152,12 +168,16 @@ class Relay:
             log.exception("a completion failed")
             return Failed(ErrorKind.INTERNAL, "An unexpected error occurred.")
 
-    def _put(self, event: Event) -> None:
+    def _put(self, event: Event) -> bool:
+        """Take an event for the reader; False where it would make the answer too long."""
         kind, body = pack(event)
+        if kind in SPANS and self.at + self._unread_length + len(body) > ANSWER_MAX_LENGTH:
+            return False
         if body:
             self._unread.append((kind, body))
             self._unread_length += len(body)
             self._news.set()
+        return True
 
     def _end(self) -> None:
         self._is_over = True

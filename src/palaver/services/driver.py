@@ -5,31 +5,39 @@ A run belongs to us, not to the request that started it: a reader may leave and 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
 from msgspec.structs import replace
 
+from palaver.domain.citations import cite
 from palaver.domain.errors import DomainError, ErrorKind, NotFound, ProviderError
 from palaver.domain.events import (
     Canceled,
+    Cited,
     Ending,
+    Event,
     EventKind,
     Failed,
     Finished,
     FinishReason,
     Interrupted,
     Segment,
+    SourceFound,
     UsageReported,
+    unpack,
 )
 from palaver.domain.generations import Generation
 from palaver.domain.log import Claimed, Refused
-from palaver.domain.providers import CompletionEvent, CompletionRequest, Provider, Turn
+from palaver.domain.providers import CompletionEvent
+from palaver.domain.sources import Citation, Source, SourceKind
 from palaver.domain.tokens import estimate_tokens
 from palaver.domain.users import SYSTEM
 from palaver.kit.clock import Clock, system_clock
 from palaver.kit.tasks import Tasks
+from palaver.services.asking import Asker, Preliminary
+from palaver.services.gathering import Gatherer
 from palaver.services.models import ModelService, ResolvedModel
 from palaver.services.prompts import Prompt, build_prompt
 from palaver.services.settlement import Output, finish, usage_of
@@ -51,12 +59,24 @@ MAX_ATTEMPTS: Final = 20
 class Live:
     """A run of this worker: its record, its channel, and the task that drives it."""
 
-    __slots__ = ("earlier_calls", "generation", "run", "task", "usage")
+    __slots__ = (
+        "earlier_calls",
+        "generation",
+        "prompt_tokens",
+        "run",
+        "sources",
+        "task",
+        "texts",
+        "usage",
+    )
 
     def __init__(self, generation: Generation, run: Run) -> None:
         self.generation = generation
         self.run = run
         self.earlier_calls = 0  # requests to the provider that died with their worker
+        self.prompt_tokens = generation.recipe.prompt_tokens  # our estimate
+        self.sources: dict[int, Source] = {}  # what was found, by its number
+        self.texts: dict[int, str] = {}  # and its text, as far as we have it
         self.usage: UsageReported | None = None  # by the provider's word
         self.task: asyncio.Task[None] | None = None
 
@@ -65,11 +85,20 @@ class Driver:
     """The runs that this worker holds: launched, cancelled, taken over, finished."""
 
     def __init__(
-        self, db: Database, runs: Runs, models: ModelService, *, clock: Clock = system_clock
+        self,
+        db: Database,
+        runs: Runs,
+        models: ModelService,
+        gatherer: Gatherer,
+        asker: Asker,
+        *,
+        clock: Clock = system_clock,
     ) -> None:
         self.db = db
         self.runs = runs
         self.models = models
+        self.gatherer = gatherer
+        self.asker = asker
         self.clock = clock
         self._live: dict[int, Live] = {}
         self._tasks = Tasks()
@@ -118,11 +147,16 @@ class Driver:
             generation = await tx.generations.get(claimed.generation_id)
         if generation is None or (live := self._open(generation, already=logged)) is None:
             return
+        live.sources = {
+            event.source.index: event.source
+            for segment in logged
+            if isinstance(event := unpack(segment), SourceFound)
+        }
         if generation.attempt > MAX_ATTEMPTS:
             self._start(live, self._conclude(live, GIVEN_UP, None))
         elif generation.cancel_requested_at is not None:
             self._start(live, self._conclude(live, Canceled(), None))
-        elif any(segment.kind is not EventKind.TEXT for segment in logged):
+        elif not _can_go_on(logged, live.sources.values()):
             self._start(live, self._conclude(live, Interrupted(), None))
         else:
             self._start(live, self._resume(live))
@@ -191,6 +225,8 @@ class Driver:
         await self._ask(live, prompt, beginning=live.run.text)
 
     async def _prompt_again(self, generation: Generation, resolved: ResolvedModel) -> Prompt:
+        recipe = generation.recipe
+        found = await self.gatherer.again(generation.owner_id, recipe.sources)
         async with self.db.read(snapshot=True) as tx:
             conversation = await tx.conversations.find(
                 generation.conversation_id, owner_id=generation.owner_id
@@ -198,7 +234,6 @@ class Driver:
             question = await tx.messages.get(generation.message_id)
             if conversation is None or question is None:
                 raise NotFound("conversation")
-            recipe = generation.recipe
             # Beside the same cap, so that it is the same prompt; the limits' cut comes after.
             prompt = await build_prompt(
                 tx,
@@ -206,30 +241,46 @@ class Driver:
                 question,
                 resolved=resolved,
                 max_tokens=recipe.cap or recipe.max_tokens,
+                found=found,
+                room_tokens=recipe.room_tokens,
                 context=recipe.context,
             )
-        return replace(prompt, max_tokens=min(prompt.max_tokens, recipe.max_tokens))
+        return replace(
+            prompt,
+            max_tokens=min(prompt.max_tokens, recipe.max_tokens),
+            thinking_tokens=recipe.thinking_tokens,
+        )
 
     async def _ask(self, live: Live, prompt: Prompt, *, beginning: str = "") -> None:
         """Ask the provider, for what follows on the beginning of an answer where there is one."""
-        options = live.generation.options
-        begun = (Turn("assistant", beginning),) if beginning else ()
-        request = CompletionRequest(
-            model=prompt.resolved.model.upstream_name,
-            turns=prompt.turns + begun,
-            max_tokens=prompt.max_tokens,
-            temperature=options.temperature,
-            top_p=options.top_p,
-        )
-        ending = await self._relay(live, prompt.resolved.provider, request)
+        ending = await self._relay(live, prompt, beginning)
         # What the provider counts of such a rest is not what the whole answer has used.
         await self._conclude(live, ending, None if beginning else live.usage)
 
-    async def _relay(self, live: Live, provider: Provider, request: CompletionRequest) -> Ending:
-        """Feed the log with what the provider says, until it ends or is stopped."""
+    async def _relay(self, live: Live, prompt: Prompt, beginning: str) -> Ending:
+        """Feed the log with what is found and said, until it ends or is stopped."""
+
+        def tell(event: Preliminary) -> None:
+            if isinstance(event, SourceFound):
+                if event.source.index in live.sources:
+                    return  # readers know it: the run was begun before
+                live.sources[event.source.index] = event.source
+            live.run.feed(event)
+
+        provider = prompt.resolved.provider
         try:
-            async with live.run.guard(), aclosing(provider.complete(request)) as events:
-                return await _pumped(live, events)
+            async with live.run.guard():
+                request, prompt = await self.asker.prepare(
+                    live.generation.owner_id,
+                    prompt,
+                    live.generation.options,
+                    tell=tell,
+                    beginning=beginning,
+                )
+                live.texts = {each.source.index: each.text for each in prompt.found}
+                live.prompt_tokens = prompt.prompt_tokens
+                async with aclosing(provider.complete(request)) as events:
+                    return await _pumped(live, events)
         except ProviderError as error:
             return _failed(error)
         except CancelRequested:
@@ -245,11 +296,21 @@ class Driver:
     async def _conclude(self, live: Live, ending: Ending, reported: UsageReported | None) -> None:
         """Make the end true in the database, then show it."""
         run = live.run
+        citations = await self._citations(live)
         for _ in range(FINISH_TRIES):
-            usage = usage_of(live.generation, ending, reported, run.text, run.reasoning)
+            usage = usage_of(
+                live.generation,
+                ending,
+                reported,
+                run.text,
+                run.reasoning,
+                prompt_tokens=live.prompt_tokens,
+            )
+            last: list[Event] = [Cited(citations)] if citations else []
+            last += [ending] if usage is None else [usage, ending]
             try:
-                unlogged = await run.seal(*([ending] if usage is None else [usage, ending]))
-                output = Output(run.outline, unlogged, run.text, run.reasoning)
+                unlogged = await run.seal(*last)
+                output = Output(run.outline, unlogged, run.text, run.reasoning, citations)
                 is_ours = await finish(
                     self.db,
                     live.generation,
@@ -272,6 +333,23 @@ class Driver:
                 break
         run.leave()
 
+    async def _citations(self, live: Live) -> tuple[Citation, ...]:
+        if not live.sources:
+            return ()
+        sources = tuple(live.sources.values())
+        if not live.texts:  # it was begun elsewhere
+            found = await self.gatherer.again(live.generation.owner_id, sources)
+            live.texts = {each.source.index: each.text for each in found}
+        return cite(live.run.text, sources, live.texts)
+
+
+def _can_go_on(logged: Sequence[Segment], sources: Iterable[Source]) -> bool:
+    """Tell whether what is logged of a run is all that its next attempt needs to know of it."""
+    kinds = {segment.kind for segment in logged}
+    return kinds <= {EventKind.TEXT, EventKind.SOURCE} and all(
+        source.kind is not SourceKind.WEB for source in sources
+    )
+
 
 async def _pumped(live: Live, events: AsyncIterator[CompletionEvent]) -> Ending:
     """Feed the run until the provider says that it has finished."""
@@ -283,6 +361,8 @@ async def _pumped(live: Live, events: AsyncIterator[CompletionEvent]) -> Ending:
             return event
         else:
             run.feed(event)
+            if isinstance(event, SourceFound):
+                live.sources[event.source.index] = event.source
             if run.is_full:
                 return Finished(FinishReason.LENGTH)
             if run.is_crowded:

@@ -31,9 +31,8 @@ from palaver.services.conversations import (
     lock_conversation,
 )
 from palaver.services.driver import Driver, request_cancels
-from palaver.services.models import ResolvedModel
 from palaver.services.settlement import replayed
-from palaver.services.starting import Choice, Starter
+from palaver.services.starting import Choice, Order, Starter
 from palaver.storage.database import Database
 from palaver.storage.tx import Tx
 from palaver.streaming.followers import Replay
@@ -91,18 +90,18 @@ class GenerationService:
         """
         async with self.db.read(snapshot=True) as tx:
             conversation = await get_conversation(tx, actor, key)
-            _, newest = await _newest_run(tx, conversation)
+            question, newest = await _newest_run(tx, conversation)
         if newest is not None and (after is not None or _stands(newest)):
             return newest
         if after:
             raise _beyond_the_end()
-        resolved = await self.starter.resolve(actor, conversation, choice)
+        order = await self.starter.order(actor, conversation, choice, question=question.text)
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, conversation.id)
             question, generation = await _newest_run(tx, conversation)
             if generation is not None and _stands(generation):
                 return generation
-            start = await self.starter.begin(tx, conversation, question, resolved, choice)
+            start = await self.starter.begin(tx, conversation, question, order)
         self.starter.launch(start)
         return start.generation
 
@@ -127,7 +126,7 @@ class GenerationService:
         if key is not None:
             async with self.db.read() as tx:
                 conversation = await get_conversation(tx, actor, key)
-        resolved = await self.starter.resolve(actor, conversation, choice)
+        order = await self.starter.order(actor, conversation, choice, question=turns[-1][1])
         async with self.db.transaction() as tx:
             made = await _made_before(tx, actor)
             if made is not None and not _has_failed(made[2]):
@@ -151,9 +150,7 @@ class GenerationService:
                     )
                 elif generation is None or not _has_failed(generation):
                     return made
-            start = await self.starter.begin(
-                tx, conversation, question, resolved, choice, context=context
-            )
+            start = await self.starter.begin(tx, conversation, question, order, context=context)
         self.starter.launch(start)
         return conversation, question, start.generation
 
@@ -190,8 +187,8 @@ class GenerationService:
                 return made[1:]
             conversation = await get_conversation(tx, actor, key)
             question, _ = await _newest_run(tx, conversation)
-        resolved = await self.starter.resolve(actor, conversation, choice)
-        await self._make_way(actor, conversation, question, resolved, choice)
+        order = await self.starter.order(actor, conversation, choice, question=question.text)
+        await self._make_way(actor, conversation, question, order)
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, conversation.id)
             # Somebody may have started another meanwhile; under the lock nobody can.
@@ -202,7 +199,7 @@ class GenerationService:
             sibling = await self._sibling(
                 tx, conversation, question, uuid=actor.uuid_for("message")
             )
-            start = await self.starter.begin(tx, conversation, sibling, resolved, choice)
+            start = await self.starter.begin(tx, conversation, sibling, order)
         self.starter.launch(start)
         await self.driver.cancel(late)
         return sibling, start.generation
@@ -220,8 +217,8 @@ class GenerationService:
             question = await _question(tx, actor, conversation, uuid)
             if (made := await _edited_before(tx, actor, question)) is not None:
                 return made
-        resolved = await self.starter.resolve(actor, conversation, Choice())
-        await self._make_way(actor, conversation, question, resolved, Choice())
+        order = await self.starter.order(actor, conversation, Choice(), question=text)
+        await self._make_way(actor, conversation, question, order)
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, conversation.id)
             question = await _question(tx, actor, conversation, uuid)
@@ -232,7 +229,7 @@ class GenerationService:
             # A repeat of this request finds the former version under this uuid.
             await tx.messages.renumber(question.id, uuid=actor.uuid_for("message"))
             sibling = await self._sibling(tx, conversation, question, uuid=uuid, text=text)
-            start = await self.starter.begin(tx, conversation, sibling, resolved, Choice())
+            start = await self.starter.begin(tx, conversation, sibling, order)
         self.starter.launch(start)
         await self.driver.cancel(late)
         return Edit(sibling, disabled, start.generation)
@@ -242,13 +239,12 @@ class GenerationService:
         actor: Actor,
         conversation: Conversation,
         question: Message,
-        resolved: ResolvedModel,
-        choice: Choice,
+        order: Order,
     ) -> None:
         """End what a question has running, unless what is to take its place would be refused."""
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, conversation.id)
-            live = await self.starter.make_way(tx, conversation, question, resolved, choice)
+            live = await self.starter.make_way(tx, conversation, question, order)
         await self.driver.cancel(live)
 
     async def follow(

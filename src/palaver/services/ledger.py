@@ -84,6 +84,7 @@ async def grant(
     kind: UsageKind = UsageKind.ANSWER,
     prompt_tokens: int,
     max_tokens: int,
+    least_tokens: int = 1,
     freed: Amounts = NOTHING,
     at: int,
 ) -> Grant:
@@ -91,7 +92,7 @@ async def grant(
 
     `prompt_tokens` is the most that the provider may count. The answer is cut down to what the
     limits leave; `freed` is counted as free again. Raises `QuotaExceeded` where not even the prompt
-    and one token fit.
+    and `least_tokens` fit.
     """
     await tx.users.lock_usage(owner_id)
     standing = await tx.plans.standing(owner_id=owner_id, at=at)
@@ -100,7 +101,7 @@ async def grant(
     plan, subscribed_at = standing
     terms = terms_of(model, plan, subscribed_at)
     limits = _watched(plan, terms, kind)
-    need = Need(terms, prompt_tokens, max_tokens)
+    need = Need(terms, prompt_tokens, max_tokens, least_tokens)
     used: Mapping[Window, Amounts] = {}
     if limits:
         windows = [limited.limit.window for limited in limits]

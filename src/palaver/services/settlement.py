@@ -15,6 +15,7 @@ from palaver.domain.events import (
 )
 from palaver.domain.generations import ENDINGS, Generation, OutlineItem
 from palaver.domain.search import SearchKind
+from palaver.domain.sources import Citation
 from palaver.domain.tokens import estimate_tokens
 from palaver.services.ledger import Work, settle
 from palaver.storage.database import Database
@@ -32,6 +33,7 @@ class Output(msgspec.Struct, frozen=True):
     unlogged: Sequence[Segment]  # the end of it, to be written in the same transaction
     text: str
     reasoning: str
+    citations: Sequence[Citation] = ()
 
 
 def usage_of(
@@ -40,6 +42,8 @@ def usage_of(
     reported: UsageReported | None,
     text: str,
     reasoning: str,
+    *,
+    prompt_tokens: int,
 ) -> UsageReported | None:
     """Return what a run has used: the provider's word, else our count; None = nothing is owed.
 
@@ -53,7 +57,7 @@ def usage_of(
     cap = generation.recipe.max_tokens
     reasoning_tokens = min(estimate_tokens(reasoning), cap)
     return UsageReported(
-        prompt_tokens=generation.recipe.prompt_tokens,
+        prompt_tokens=prompt_tokens,
         completion_tokens=min(estimate_tokens(text) + reasoning_tokens, cap),
         reasoning_tokens=reasoning_tokens,
         is_estimate=True,
@@ -96,6 +100,7 @@ async def finish(
                 generation.answer_id,
                 text=output.text,
                 reasoning=output.reasoning or None,
+                citations=_encode(output.citations).decode() if output.citations else None,
                 prompt_tokens=None if usage is None else usage.prompt_tokens,
                 completion_tokens=None if usage is None else usage.completion_tokens,
                 # A completed answer is one, even without words (decisions, 25).

@@ -12,14 +12,16 @@ from msgspec.structs import replace
 from palaver.domain.conversations import Conversation, Message
 from palaver.domain.generations import Generation, Options, Recipe
 from palaver.domain.providers import Turn
+from palaver.domain.thinking import LEAST_ANSWER_TOKENS, check_thinking
 from palaver.domain.usage import total
 from palaver.domain.users import Actor
 from palaver.kit.clock import Clock
 from palaver.kit.ids import new_uuid
 from palaver.services.driver import Driver, request_cancels
+from palaver.services.gathering import Found
 from palaver.services.ledger import grant, reserve
-from palaver.services.models import ModelService, ResolvedModel
-from palaver.services.prompts import Prompt, build_prompt
+from palaver.services.models import DEMO, ModelService, ResolvedModel
+from palaver.services.prompts import Prompt, build_prompt, prompt_of, under_cap
 from palaver.storage.tx import Tx
 
 MAX_ANSWER_TOKENS: Final = 8192
@@ -32,6 +34,18 @@ class Choice(msgspec.Struct, frozen=True):
     model: str | None = None
     options: Options = Options()
     asked_model: str | None = None  # the alias that `model` stands for
+
+
+class Order(msgspec.Struct, frozen=True):
+    """A choice with everything decided, and what was found for its question."""
+
+    resolved: ResolvedModel
+    options: Options
+    model: str | None  # as it was named, None for none
+    asked_model: str | None
+    found: Sequence[Found] = ()
+    room_tokens: int = 0
+    least_tokens: int = 1  # of an answer: thinking that was asked for takes its part
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -58,24 +72,70 @@ class Starter:
         self.max_answer_tokens = max_answer_tokens
         self.on_launch: Callable[[Generation], None] | None = None
 
-    async def resolve(
-        self, actor: Actor, conversation: Conversation | None, choice: Choice
-    ) -> ResolvedModel:
-        """Return the model that a choice means. Raises `DomainError`, as `ModelService` does."""
-        return await self.models.choose(
+    async def order(
+        self,
+        actor: Actor,
+        conversation: Conversation | None,
+        choice: Choice,
+        *,
+        question: str,
+    ) -> Order:
+        """Decide what a choice leaves open, and look for what goes with the question.
+
+        Raises `DomainError`, as `ModelService` does; `InvalidInput` for what the model, or this
+        server, cannot do.
+        """
+        resolved = await self.models.choose(
             actor,
             provider_id=choice.provider_id,
             model=choice.model,
             conversation_model=None if conversation is None else conversation.model,
         )
+        asked = await self._asked(conversation, choice.options)
+        options = self._decided(resolved, asked)
+        model = resolved.model
+        if asked.use_extended_thinking:
+            check_thinking(model, max_tokens=self.answer_cap(resolved, options))
+        if options.use_web_grounding:
+            self.driver.asker.grounding.require(model_searches=model.profile.searches)
+        found = await self.driver.gatherer.gather(
+            actor.owner_id,
+            conversation_id=None if conversation is None else conversation.id,
+            question=question,
+            uses_rag=bool(options.use_rag),
+        )
+        return Order(
+            resolved,
+            options,
+            choice.model,
+            choice.asked_model,
+            found,
+            self.driver.asker.room_tokens(options),
+            LEAST_ANSWER_TOKENS if asked.use_extended_thinking else 1,
+        )
+
+    async def _asked(self, conversation: Conversation | None, options: Options) -> Options:
+        """Return options with the conversation's flags where the request has none."""
+        if conversation is None or None not in _flags(options):
+            return options
+        async with self.driver.db.read() as tx:
+            kept = await tx.conversations.options(conversation.id)
+        return _with_flags(options, kept)
+
+    def _decided(self, resolved: ResolvedModel, asked: Options) -> Options:
+        """Return options without a flag that is None: off, but the demo shows all that there is."""
+        if resolved.provider.id != DEMO:
+            return _with_flags(asked, Options(None, None, None, False, False, False))
+        thinks = self.answer_cap(resolved, asked) >= LEAST_ANSWER_TOKENS
+        searches = self.driver.asker.grounding.has_engine
+        return _with_flags(asked, Options(None, None, None, True, searches, thinks))
 
     async def begin(
         self,
         tx: Tx,
         conversation: Conversation,
         question: Message,
-        resolved: ResolvedModel,
-        choice: Choice,
+        order: Order,
         *,
         context: Sequence[Turn] | None = None,
     ) -> Start:
@@ -86,16 +146,10 @@ class Starter:
         `QuotaExceeded` where a limit leaves no room.
         """
         at = self.clock()
-        prompt = await build_prompt(
-            tx,
-            conversation,
-            question,
-            resolved=resolved,
-            max_tokens=self.answer_cap(resolved, choice.options),
-            context=context,
-        )
-        asked_model = choice.asked_model
-        if asked_model is None and resolved.model.name == conversation.model and not choice.model:
+        resolved, options = order.resolved, order.options
+        prompt = await self._prompt(tx, conversation, question, order, context=context)
+        asked_model = order.asked_model
+        if asked_model is None and resolved.model.name == conversation.model and not order.model:
             asked_model = conversation.asked_model  # it goes on under the name it began with
         if conversation.active_message_id != question.id:
             await tx.messages.leave_branch(conversation.id, after_id=question.id)
@@ -114,8 +168,8 @@ class Starter:
         await tx.conversations.move_leaf(
             conversation.id,
             leaf_id=answer.id,
-            model=resolved.model.name if choice.model else None,
-            asked_model=choice.asked_model,
+            model=resolved.model.name if order.model else None,
+            asked_model=order.asked_model,
             at=at,
         )
         granted = await grant(
@@ -124,8 +178,11 @@ class Starter:
             resolved.model,
             prompt_tokens=prompt.reserved_prompt_tokens,
             max_tokens=prompt.max_tokens,
+            least_tokens=order.least_tokens,
             at=at,
         )
+        cap = prompt.max_tokens
+        prompt = under_cap(prompt, granted.max_tokens, thinks=bool(options.use_extended_thinking))
         generation = await tx.generations.start(
             uuid=new_uuid(),
             owner_id=conversation.owner_id,
@@ -134,27 +191,29 @@ class Starter:
             answer_id=answer.id,
             model=resolved.model.name,
             worker=self.driver.place(),
-            options=choice.options,
+            options=options,
             recipe=Recipe(
                 leaf_id=question.id,
                 prompt_tokens=prompt.prompt_tokens,
-                max_tokens=granted.max_tokens,
-                cap=prompt.max_tokens,
+                max_tokens=prompt.max_tokens,
+                cap=cap,
                 context=None if context is None else tuple(context),
+                sources=tuple(found.source for found in prompt.found),
+                thinking_tokens=prompt.thinking_tokens,
+                room_tokens=prompt.room_tokens,
             ),
             terms=granted.terms,
             at=at,
         )
         await reserve(tx, granted, generation_id=generation.id)
-        return Start(generation, replace(prompt, max_tokens=granted.max_tokens))
+        return Start(generation, prompt)
 
     async def make_way(
         self,
         tx: Tx,
         conversation: Conversation,
         question: Message,
-        resolved: ResolvedModel,
-        choice: Choice,
+        order: Order,
     ) -> list[int]:
         """Ask for an end of what answers a question, or runs below it: a new run takes its place.
 
@@ -164,10 +223,7 @@ class Starter:
         at = self.clock()
         live = await request_cancels(tx, conversation.id, from_message_id=question.id, at=at)
         if live:
-            cap = self.answer_cap(resolved, choice.options)
-            prompt = await build_prompt(
-                tx, conversation, question, resolved=resolved, max_tokens=cap
-            )
+            prompt = await self._prompt(tx, conversation, question, order)
             held = await tx.usage.held(owner_id=conversation.owner_id)
             # Their messages stay counted: a canceled answer is one.
             freed = total(
@@ -178,9 +234,10 @@ class Starter:
             await grant(
                 tx,
                 conversation.owner_id,
-                resolved.model,
+                order.resolved.model,
                 prompt_tokens=prompt.reserved_prompt_tokens,
                 max_tokens=prompt.max_tokens,
+                least_tokens=order.least_tokens,
                 freed=freed,
                 at=at,
             )
@@ -192,7 +249,59 @@ class Starter:
         if self.on_launch is not None:
             self.on_launch(start.generation)
 
+    def prompt_of(self, turns: Sequence[Turn], order: Order) -> Prompt:
+        """Return what a call sends that no conversation keeps. Raises `InvalidInput`."""
+        prompt = prompt_of(
+            turns,
+            resolved=order.resolved,
+            max_tokens=self.answer_cap(order.resolved, order.options),
+            found=order.found,
+            room_tokens=order.room_tokens,
+        )
+        return _checked(prompt, order)
+
+    async def _prompt(
+        self,
+        tx: Tx,
+        conversation: Conversation,
+        question: Message,
+        order: Order,
+        *,
+        context: Sequence[Turn] | None = None,
+    ) -> Prompt:
+        prompt = await build_prompt(
+            tx,
+            conversation,
+            question,
+            resolved=order.resolved,
+            max_tokens=self.answer_cap(order.resolved, order.options),
+            found=order.found,
+            room_tokens=order.room_tokens,
+            context=context,
+        )
+        return _checked(prompt, order)
+
     def answer_cap(self, resolved: ResolvedModel, options: Options) -> int:
         """Return the most tokens that an answer may have: of request, model and our default."""
         named = [options.max_tokens, resolved.model.profile.max_answer_tokens]
         return min((cap for cap in named if cap is not None), default=self.max_answer_tokens)
+
+
+def _checked(prompt: Prompt, order: Order) -> Prompt:
+    """Return a prompt. Raises `InvalidInput` where it leaves too little room to think."""
+    if order.least_tokens > 1:
+        check_thinking(order.resolved.model, max_tokens=prompt.max_tokens)
+    return prompt
+
+
+def _flags(options: Options) -> tuple[bool | None, bool | None, bool | None]:
+    return options.use_rag, options.use_web_grounding, options.use_extended_thinking
+
+
+def _with_flags(options: Options, others: Options) -> Options:
+    """Return options with the flags of others where they have none."""
+    rag, web, thinking = (
+        other if own is None else own
+        for own, other in zip(_flags(options), _flags(others), strict=True)
+    )
+    return replace(options, use_rag=rag, use_web_grounding=web, use_extended_thinking=thinking)

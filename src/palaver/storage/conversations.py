@@ -3,9 +3,14 @@
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
 from palaver.domain.conversations import AutoTitle, Conversation
+from palaver.domain.generations import Options
 from palaver.storage.connection import Connection
 from palaver.storage.statements import Statement
+
+_parse_options: Final = msgspec.json.Decoder(Options).decode
 
 _COLUMNS: Final = (
     "id, uuid, owner_id, title, system_prompt, active_message_id, model, created_at, updated_at, "
@@ -107,6 +112,12 @@ _LOCK_TO_FINISH: Final = Statement(
     """select case when title is null and auto_titled = 1 and deleted_at is null then 1 else 0 end
     from conversations where id = :id {for_update}""",
     bool,
+)
+_OPTIONS: Final = Statement(
+    "select options from conversations where id = :id and options is not null", _parse_options
+)
+_SET_OPTIONS: Final[Statement[None]] = Statement(
+    "update conversations set options = :options where id = :id"
 )
 _TOUCH: Final[Statement[None]] = Statement(
     "update conversations set updated_at = :at where id = :id"
@@ -254,6 +265,15 @@ class ConversationStore:
     async def archive(self, id: int, *, archived_at: int | None, at: int) -> None:
         """Put it away, or with None take it out again."""
         await self._connection.run(_ARCHIVE, id=id, archived_at=archived_at, at=at)
+
+    async def options(self, id: int) -> Options:
+        """Return how its answers are made where a request does not say; flags alone."""
+        return await self._connection.one(_OPTIONS, id=id) or Options()
+
+    async def set_options(self, id: int, options: Options) -> None:
+        """Keep how its answers are made."""
+        encoded = msgspec.json.encode(options).decode()
+        await self._connection.run(_SET_OPTIONS, id=id, options=encoded)
 
     async def lock_to_finish(self, id: int) -> bool:
         """Keep others from changing its tree until the end, whoever owns it, deleted or not.

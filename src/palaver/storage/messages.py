@@ -73,10 +73,11 @@ _LEAVE_BRANCH: Final[Statement[None]] = Statement(
 )
 _FINISH: Final[Statement[None]] = Statement(
     """update messages set text = :text, text_tokens = :text_tokens, reasoning = :reasoning,
-        prompt_tokens = :prompt_tokens,
+        citations = :citations, prompt_tokens = :prompt_tokens,
         completion_tokens = :completion_tokens, is_hidden = :is_hidden
     where id = :id"""
 )
+_CITATIONS: Final = Statement("select citations from messages where id = :id", str)
 _REASONING: Final = Statement("select reasoning from messages where id = :id", str)
 
 
@@ -190,6 +191,7 @@ class MessageStore:
         *,
         text: str,
         reasoning: str | None,
+        citations: str | None,
         prompt_tokens: int | None,
         completion_tokens: int | None,
         is_hidden: bool,
@@ -201,6 +203,7 @@ class MessageStore:
             text=text,
             text_tokens=estimate_tokens(text),
             reasoning=reasoning,
+            citations=citations,
             prompt_tokens=prompt_tokens,
             completion_tokens=completion_tokens,
             is_hidden=int(is_hidden),
@@ -209,3 +212,7 @@ class MessageStore:
     async def reasoning(self, id: int) -> str:
         """Return what the model thought before this answer, "" if nothing."""
         return await self._connection.one(_REASONING, id=id) or ""
+
+    async def citations(self, id: int) -> str | None:
+        """Return what this answer cites, as JSON, None if nothing."""
+        return await self._connection.one(_CITATIONS, id=id)

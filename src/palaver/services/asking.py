@@ -1,0 +1,95 @@
+"""Asking: what has to be done between the start of a run and the first word of its provider.
+
+The web is searched, pictures are read, and all of it becomes one request. A search takes seconds:
+so it belongs to the run, whose readers see what it is busy with, and not to the start of it.
+"""
+
+import logging
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+from palaver.domain.errors import ProviderError
+from palaver.domain.events import SourceFound, Status, TextDelta
+from palaver.domain.generations import Options
+from palaver.domain.providers import CompletionRequest, Turn
+from palaver.services.gathering import Found
+from palaver.services.prompts import Prompt
+
+log = logging.getLogger(__name__)
+
+WEB_TOKENS: Final = 4_000
+"""Of a prompt: room for what is found on the web."""
+
+Preliminary: TypeAlias = Status | SourceFound | TextDelta
+Tell: TypeAlias = Callable[[Preliminary], None]
+"""Takes what readers see before the provider has said anything."""
+
+
+class NoGrounding:
+    has_engine = False
+
+    def require(self, *, model_searches: bool) -> None:
+        from palaver.domain.errors import Fault, InvalidInput
+
+        if not model_searches:
+            raise InvalidInput.of(
+                "use_web_grounding", Fault.NOT_ALLOWED, "No web search is set up."
+            )
+
+
+class Asker:
+    """Makes requests out of prompts, for runs and for calls alike."""
+
+    def __init__(self, grounding: Any = None) -> None:
+        self.grounding = grounding or NoGrounding()
+
+    def room_tokens(self, options: Options) -> int:
+        """Return how much of a prompt to keep free for what `prepare` will find."""
+        return WEB_TOKENS if options.use_web_grounding and self.grounding.has_engine else 0
+
+    async def prepare(
+        self,
+        owner_id: int,
+        prompt: Prompt,
+        options: Options,
+        *,
+        tell: Tell,
+        beginning: str = "",
+    ) -> tuple[CompletionRequest, Prompt]:
+        """Return the request, and the prompt as it has become; `tell` hears what is found.
+
+        A search of the web that fails is told of at the beginning of the answer, which goes on
+        without it.
+        """
+        for found in prompt.found:
+            tell(SourceFound(found.source))
+        searches = bool(options.use_web_grounding) and not beginning
+        if searches and self.grounding.has_engine:
+            prompt = await self._search(owner_id, prompt, tell)
+        request = CompletionRequest(
+            model=prompt.resolved.model.upstream_name,
+            turns=prompt.turns + ((Turn("assistant", beginning),) if beginning else ()),
+            max_tokens=prompt.max_tokens,
+            temperature=options.temperature,
+            top_p=options.top_p,
+            thinking_tokens=None if beginning else prompt.thinking_tokens,
+            searches_web=searches and not self.grounding.has_engine,
+            first_source=len(prompt.found) + 1,
+        )
+        return request, prompt
+
+    async def _search(self, owner_id: int, prompt: Prompt, tell: Tell) -> Prompt:
+        try:
+            pages = await self.grounding.find(
+                owner_id, prompt.question, budget_tokens=prompt.room_tokens, tell=tell
+            )
+        except ProviderError as error:
+            log.info("an answer goes on without the web: %s", error.message)
+            tell(Status("The search of the web failed."))
+            tell(TextDelta(f"*The web could not be searched: {error.message}*\n\n"))
+            return prompt.with_found([])
+        known = len(prompt.found)
+        prompt = prompt.with_found([Found.of(source, text) for source, text in pages])
+        for found in prompt.found[known:]:
+            tell(SourceFound(found.source))
+        return prompt
