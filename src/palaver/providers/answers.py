@@ -4,6 +4,7 @@ An adapter brings an `Interpreter`, which knows what its protocol's events mean;
 """
 
 import json
+import re
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
@@ -23,6 +24,8 @@ MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
 """Of an answer that is not streamed, JSON and all."""
 TAIL_SECONDS: Final = 5.0
 """How long usage and end mark may take once the model has come to its end."""
+_MAX_STRAY_BYTES: Final = 64 * 1024
+_BARE_ERROR: Final = re.compile(rb'^\[?\s*(\{\s*"error".*)', re.MULTILINE | re.DOTALL)
 
 
 class WrongShape(ValueError):
@@ -51,7 +54,10 @@ class Interpreter(Protocol):
         """Return the events of one event's data. Raises `WrongShape`, `ErrorSent`."""
 
     def ending(self) -> list[CompletionEvent]:
-        """Return what closes the answer: usage, where it was given, and the reason."""
+        """Return what closes the answer: usage, where it was given, and the reason.
+
+        Raises `ErrorSent` where what seemed an end is none.
+        """
 
 
 class Answer:
@@ -68,6 +74,7 @@ class Answer:
         "_sent",
         "_settings",
         "_splitter",
+        "_stray",
     )
 
     def __init__(
@@ -89,6 +96,7 @@ class Answer:
         self._has_begun = False
         self._has_ended = False
         self._saw_events = False
+        self._stray = b""  # what came since the last event, which may be an error without a frame
 
     async def read(self) -> list[CompletionEvent]:
         """Return the next events, at least one; an empty list after the end.
@@ -134,7 +142,8 @@ class Answer:
         try:
             self._interpret(chunk, events)
             if interpreter.is_done or not chunk:
-                events += await self._end()
+                await self._end()
+                events += self._ending()
         except ProviderError as error:
             if not events:
                 raise
@@ -145,9 +154,11 @@ class Answer:
 
     def _interpret(self, chunk: bytes, events: list[CompletionEvent]) -> None:
         """Add what a chunk holds to `events`; an empty one is the end of the stream."""
+        self._stray = (self._stray + chunk)[-_MAX_STRAY_BYTES:]
         try:
             for data in self._splitter.feed(chunk) if chunk else self._splitter.end():
                 self._saw_events = True
+                self._stray = chunk
                 events += self._interpreter.take(data)
         except ErrorSent as error:
             raise self._sent(error.error) from error
@@ -158,15 +169,23 @@ class Answer:
             if chunk:
                 raise self._unreadable() from error
 
-    async def _end(self) -> list[CompletionEvent]:
+    async def _end(self) -> None:
         interpreter = self._interpreter
         if not interpreter.is_done and interpreter.reason is None:
+            # Google gives its framing up when it fails, and sends the error's JSON as it is.
+            if bare := _BARE_ERROR.search(self._stray):
+                raise self._sent(bare[1].rstrip(b"]\r\n ,"))
             if self._saw_events:
                 raise PassingError(f"{self._settings.name} broke off in the middle of its answer.")
             raise self._unreadable()
         await self._reply.drain()
         self._has_ended = True
-        return interpreter.ending()
+
+    def _ending(self) -> list[CompletionEvent]:
+        try:
+            return self._interpreter.ending()
+        except ErrorSent as error:
+            raise self._sent(error.error) from error
 
     async def _read_whole(self) -> list[CompletionEvent]:
         """Return all of an answer that comes as one JSON document."""
@@ -183,7 +202,13 @@ class Answer:
         if not events and self._interpreter.reason is None:
             raise self._unreadable()
         self._has_ended = True
-        return events + self._interpreter.ending()
+        try:
+            events += self._ending()
+        except ProviderError as error:
+            if not events:
+                raise
+            self._failure = error
+        return events
 
     def _unreadable(self) -> ProviderError:
         if self._reply.media_type == "text/html":
