@@ -29,7 +29,6 @@ from palaver.domain.tokens import estimate_tokens
 from palaver.domain.users import Actor
 from palaver.kit.clock import DAY, SECOND, Clock, system_clock
 from palaver.kit.words import QUERY_MAX_LENGTH
-from palaver.services.conversations import get_conversation
 from palaver.storage.database import Database, retrying
 from palaver.storage.tx import Tx
 
@@ -82,8 +81,9 @@ class MemoryService:
                     return made
             conversation_id = None
             if new.conversation is not None:
-                conversation_id = (await get_conversation(tx, actor, new.conversation)).id
-            await require_room(tx, actor.owner_id, per_user=self.per_user)
+                conversation_id = await _conversation_id(tx, actor, new.conversation)
+            if not await room(tx, actor.owner_id, per_user=self.per_user):
+                raise _full(self.per_user)
             at = self.clock()
             await insert_memory(
                 tx,
@@ -252,17 +252,20 @@ class MemoryService:
         return await self.finder.find(owner_id, text, kind=SearchKind.MEMORY, limit=limit)
 
 
-async def require_room(tx: Tx, owner_id: int, *, per_user: int) -> None:
-    """Keep others from adding memories of a user until the end. Raises `QuotaExceeded`."""
+async def room(tx: Tx, owner_id: int, *, per_user: int) -> int:
+    """Return how many more memories a user may have; nobody else adds any until the end."""
     await tx.users.lock_usage(owner_id)
-    if await tx.memories.count(owner_id=owner_id) >= per_user:
-        raise QuotaExceeded(
-            f"You have {per_user} memories, as many as this server keeps. Delete one to make room.",
-            limit="memories",
-            window="lifetime",
-            reset_at=None,
-            retry_after_seconds=DAY // SECOND,
-        )
+    return max(0, per_user - await tx.memories.count(owner_id=owner_id))
+
+
+def _full(per_user: int) -> QuotaExceeded:
+    return QuotaExceeded(
+        f"You have {per_user} memories, as many as this server keeps. Delete one to make room.",
+        limit="memories",
+        window="lifetime",
+        reset_at=None,
+        retry_after_seconds=DAY // SECOND,
+    )
 
 
 async def insert_memory(tx: Tx, memory: Memory) -> None:
@@ -283,6 +286,13 @@ async def forget_conversation(tx: Tx, conversation_id: int, *, limit: int) -> in
 async def _reindex(tx: Tx, memory: Memory) -> None:
     """Say that a memory's text appeared, changed or is gone."""
     await tx.search.enqueue(owner_id=memory.owner_id, kind=SearchKind.MEMORY, ref=memory.id)
+
+
+async def _conversation_id(tx: Tx, actor: Actor, key: int | str) -> int:
+    conversation = await tx.conversations.find(key, owner_id=actor.owner_id)
+    if conversation is None:
+        raise NotFound("conversation")
+    return conversation.id
 
 
 async def _get(tx: Tx, actor: Actor, uuid: str) -> ShownMemory:

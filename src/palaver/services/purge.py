@@ -6,6 +6,7 @@ from palaver.domain.errors import DomainError, ErrorKind
 from palaver.domain.search import SearchKind
 from palaver.domain.users import Actor
 from palaver.kit.clock import HOUR, Clock, system_clock
+from palaver.services.memories import forget_conversation
 from palaver.storage.database import Database, retrying
 from palaver.storage.statements import Engine
 
@@ -41,6 +42,8 @@ class PurgeService:
             gone = await tx.purge.messages(id, limit=MESSAGES_MAX)
             await tx.search.remove(SearchKind.MESSAGE, gone)
             if len(gone) == MESSAGES_MAX:
+                return False
+            if await forget_conversation(tx, id, limit=MESSAGES_MAX) == MESSAGES_MAX:
                 return False
             await tx.purge.conversation(id)
             await tx.search.remove(SearchKind.TITLE, [id])
