@@ -21,11 +21,12 @@ from palaver.web.binding import Signature, signature_of
 from palaver.web.bodies import decode_body
 from palaver.web.call import Call
 from palaver.web.endpoint import Dialect, Endpoint, RenderError
-from palaver.web.idempotency import once
+from palaver.web.idempotency import IDEMPOTENCY_KEY, once
 from palaver.web.matcher import Matcher
 from palaver.web.rates import count_request, show_allowance
 from palaver.web.settings import WebSettings
 from palaver.web.streams import EventStream
+from palaver.web.uploads import content_of, is_multipart, received
 
 log = logging.getLogger(__name__)
 
@@ -153,14 +154,28 @@ class Application:
             await endpoint.gate(call)
         if row.dialect.is_rate_limited:
             await count_request(call)
-        content = b""
-        body = None
-        if signature.body is not None:
-            content = await call.content(max_bytes=endpoint.max_bytes)
-            content_type = call.header(b"content-type") or ""
-            body = decode_body(
-                content, content_type, signature.body, takes_form=endpoint.takes_form
-            )
+        if signature.body is None:
+            return await self._run(call, row, values, None, b"")
+        content_type = call.header(b"content-type") or ""
+        if signature.form is not None and is_multipart(content_type):
+            async with received(call.request, signature.form, max_bytes=endpoint.max_bytes) as form:
+                content = await content_of(form) if call.header(IDEMPOTENCY_KEY) else b""
+                return await self._run(call, row, values, form, content)
+        content = await call.content(max_bytes=endpoint.max_bytes)
+        body = decode_body(
+            content,
+            content_type,
+            signature.body,
+            takes_form=endpoint.takes_form,
+            takes_upload=signature.form is not None,
+        )
+        return await self._run(call, row, values, body, content)
+
+    async def _run(
+        self, call: Call, row: Row, values: list[str], body: Any, content: bytes
+    ) -> Response:
+        """Call the handler; `content` is what tells two requests with one key from each other."""
+        endpoint, signature = row.endpoint, row.signature
 
         async def run() -> Response:
             answer = await signature.call(call, values, body)
@@ -176,7 +191,7 @@ class Application:
             except DomainError as error:
                 return _rendered(error, call, row.dialect, row.render_error)
 
-        key = call.header(b"idempotency-key") if endpoint.changes else None
+        key = call.header(IDEMPOTENCY_KEY) if endpoint.changes else None
         if key is None or call.actor.user_id is None:
             return await run()
         return await once(call, endpoint, key, content, rendered)

@@ -24,6 +24,7 @@ from palaver.domain.errors import Fault, FieldFault, InvalidInput, NotFound
 from palaver.kit.ids import parse_uuid
 from palaver.web.bodies import INT64_MAX, NUL, explain
 from palaver.web.call import Call
+from palaver.web.uploads import Form
 
 Uuid = NewType("Uuid", str)
 """A path parameter in the canonical 36-character form (RFC 9562)."""
@@ -47,7 +48,8 @@ class Signature:
     handler: Callable[..., Awaitable[Any]]
     path: tuple[tuple[str, Any], ...]  # in the order of the template
     query: tuple[QueryParameter, ...]
-    body: Any | None
+    body: Any | None  # as JSON
+    form: type[Form] | None  # as `multipart/form-data`
     answer: Any
 
     @property
@@ -95,6 +97,14 @@ def _is_lax(text: str, value: Any) -> bool:
     return isinstance(value, datetime) and text.lstrip("-").replace(".", "", 1).isdecimal()
 
 
+def _bodies(hint: Any) -> tuple[Any | None, type[Form] | None]:
+    """Tell the shape of JSON from the form of an upload, where a body may be either."""
+    kinds = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+    forms = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Form)]
+    others = [kind for kind in kinds if kind not in forms]
+    return (reduce(or_, others) if others else None), (forms[0] if forms else None)
+
+
 def _without_null(type_: Any) -> Any:
     if get_origin(type_) is Annotated:
         return type_
@@ -137,10 +147,12 @@ def signature_of(handler: Callable[..., Any], template: str) -> Signature:
             raise TypeError(f"{handler.__qualname__}: query parameter {name} wants a default")
         else:
             query.append(QueryParameter(name, _without_null(hints[name]), parameter.default))
+    body, form = _bodies(hints.get("body"))
     return Signature(
         handler=handler,
         path=tuple((name, hints[name]) for name in in_path),
         query=tuple(query),
-        body=hints.get("body"),
+        body=body,
+        form=form,
         answer=hints["return"],
     )

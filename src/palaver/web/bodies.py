@@ -2,7 +2,7 @@
 
 import enum
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
@@ -20,6 +20,7 @@ Int64 = Annotated[int, msgspec.Meta(ge=-INT64_MAX - 1, le=INT64_MAX)]
 """An integer as both databases can hold it."""
 
 FORM: Final = "application/x-www-form-urlencoded"
+MULTIPART: Final = "multipart/form-data"
 MALFORMED: Final = "The body is not valid JSON: "
 """What the message of such a fault begins with; the decoder's own words and a full stop follow."""
 
@@ -34,17 +35,20 @@ _MISSING: Final = re.compile(r"missing required field `([^`]+)`")
 
 async def read_body(request: Request, *, max_bytes: int) -> bytes:
     """Return the whole body; raises `DomainError` (`PAYLOAD_TOO_LARGE`) beyond `max_bytes`."""
+    return b"".join([chunk async for chunk in sized_stream(request, max_bytes=max_bytes)])
+
+
+async def sized_stream(request: Request, *, max_bytes: int) -> AsyncGenerator[bytes, None]:
+    """Yield the body as it comes; raises as `read_body` does, as soon as that is known."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > max_bytes:
         raise _too_large(max_bytes)
-    chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > max_bytes:
             raise _too_large(max_bytes)
-        chunks.append(chunk)
-    return b"".join(chunks)
+        yield chunk
 
 
 def _too_large(max_bytes: int) -> DomainError:
@@ -53,7 +57,14 @@ def _too_large(max_bytes: int) -> DomainError:
     )
 
 
-def decode_body(content: bytes, content_type: str, shape: type[T], *, takes_form: bool) -> T:
+def decode_body(
+    content: bytes,
+    content_type: str,
+    shape: type[T],
+    *,
+    takes_form: bool,
+    takes_upload: bool = False,
+) -> T:
     """Return the body as `shape`; an empty one counts as `{}`.
 
     Raises `DomainError` (`UNSUPPORTED_MEDIA_TYPE`), or `InvalidInput` with every wrong field.
@@ -65,7 +76,9 @@ def decode_body(content: bytes, content_type: str, shape: type[T], *, takes_form
         text = content.decode("utf-8", "replace")
         return convert(dict(parse_qsl(text, keep_blank_values=True)), shape)
     if media_type != "application/json" and not media_type.endswith("+json"):
-        wanted = f"application/json or {FORM}" if takes_form else "application/json"
+        wanted = "application/json"
+        if takes_form or takes_upload:
+            wanted += f" or {FORM if takes_form else MULTIPART}"
         raise DomainError(f"Send the body as {wanted}.", kind=ErrorKind.UNSUPPORTED_MEDIA_TYPE)
     return decode_json(content, shape)
 
@@ -134,7 +147,7 @@ def explain(
 
 
 def _inner_faults(value: Any, type_: Any, path: tuple[str | int, ...]) -> list[FieldFault]:
-    for kind in _alternatives(type_):
+    for kind in alternatives(type_):
         if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             return _field_faults(value, kind, path)
         if isinstance(value, list) and get_origin(kind) in {list, tuple}:
@@ -154,14 +167,14 @@ def _field_faults(value: Any, shape: Any, path: tuple[str | int, ...]) -> list[F
     return faults
 
 
-def _alternatives(type_: Any) -> Iterator[Any]:
+def alternatives(type_: Any) -> Iterator[Any]:
     """Yield the types that a type may be: the members of a union, without what annotates them."""
     origin = get_origin(type_)
     if origin is Annotated:
-        yield from _alternatives(type_.__origin__)
+        yield from alternatives(type_.__origin__)
     elif origin is Union or origin is UnionType:
         for member in get_args(type_):
-            yield from _alternatives(member)
+            yield from alternatives(member)
     else:
         yield type_
 
@@ -201,7 +214,7 @@ def _length_fault(sign: str, limit: int, expected: str, path: tuple[str | int, .
 def _permitted(type_: Any) -> str:
     """Return the values of a literal or an enum: `user, assistant, system`."""
     values: list[Any] = []
-    for kind in _alternatives(type_):
+    for kind in alternatives(type_):
         if get_origin(kind) is Literal:
             values += get_args(kind)
         elif isinstance(kind, type) and issubclass(kind, enum.Enum):

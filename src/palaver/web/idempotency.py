@@ -1,5 +1,6 @@
 """`Idempotency-Key`: the same request, sent again, gets the first answer and does nothing."""
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -14,9 +15,11 @@ from palaver.web.call import Call
 from palaver.web.endpoint import Endpoint
 from palaver.web.streams import EventStream
 
+IDEMPOTENCY_KEY: Final = b"idempotency-key"
 KEY_MAX_LENGTH: Final = 255
 _KEPT_HEADERS: Final = ("content-type", "location")
 _TOO_MANY_REQUESTS: Final = 429
+_LONG: Final = 1 << 20  # bytes that take a millisecond to hash
 
 
 async def once(
@@ -39,7 +42,7 @@ async def once(
         call.actor,
         route=f"{endpoint.method} {endpoint.path}",
         key=key,
-        body_hash=_fingerprint(call, content),
+        body_hash=await _fingerprint(call, content),
     )
     if isinstance(begun, Stored):
         return _again(begun)
@@ -96,13 +99,18 @@ def _again(stored: Stored) -> Response:
     return Response(stored.body, stored.status, headers=dict(stored.headers))
 
 
-def _fingerprint(call: Call, content: bytes) -> str:
+async def _fingerprint(call: Call, content: bytes) -> str:
     """Return what two requests have in common that are the same: path, query and body."""
     scope = call.request.scope
     # A path means the same with and without its last slash, where one route answers both.
     path: str = scope["path"].rstrip("/")
     head = f"{path}\n{scope['query_string'].decode('latin-1')}\n"
-    return hashlib.sha256(head.encode() + content).hexdigest()
+    found = hashlib.sha256(head.encode())
+    if len(content) < _LONG:
+        found.update(content)
+    else:
+        await asyncio.to_thread(found.update, content)
+    return found.hexdigest()
 
 
 def _check_key(key: str) -> None:

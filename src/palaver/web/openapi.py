@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from palaver.web.app import Row, rows_of
 from palaver.web.binding import QueryParameter, Uuid
-from palaver.web.bodies import FORM
+from palaver.web.bodies import FORM, MULTIPART
 from palaver.web.call import SESSION_COOKIE
 from palaver.web.endpoint import Access, Dialect
 from palaver.web.idempotency import KEY_MAX_LENGTH
@@ -107,6 +107,8 @@ def _types_of(row: Row) -> Iterator[Any]:
     yield from (parameter.type for parameter in row.signature.query)
     if row.signature.body is not None:
         yield row.signature.body
+    if row.signature.form is not None:
+        yield row.signature.form
     yield from _json_answers(row)
     yield from row.endpoint.events
     yield from row.endpoint.answers.values()
@@ -132,6 +134,8 @@ def _operation(row: Row, name: str, schemas: _Schemas) -> Node:
         content = schemas.content(signature.body)
         if endpoint.takes_form:
             content[FORM] = content[_JSON]
+        if signature.form is not None:
+            content[MULTIPART] = {"schema": schemas.of(signature.form)}
         required = any(field.required for field in msgspec.structs.fields(signature.body))
         operation["requestBody"] = {"required": required, "content": content}
     return operation

@@ -1,0 +1,220 @@
+"""Ingestion: what turns the files of documents into chunks that are found, fairly and in pieces.
+
+A document that waits is a row. Whoever reads it holds a lease, and every write names the attempt:
+so a worker may die at any point, and another begins anew. No transaction is long, since SQLite has
+one writer and answers stream meanwhile.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from palaver.domain.chunks import cut
+from palaver.domain.documents import TRIES_MAX, UNREADABLE, Chunk, Reading
+from palaver.domain.errors import DomainError
+from palaver.domain.extraction import Extracted, ExtractionError, Extractor
+from palaver.domain.search import SearchKind
+from palaver.domain.tokens import estimate_tokens
+from palaver.domain.users import SYSTEM, Actor
+from palaver.kit.clock import SECOND, Clock, system_clock
+from palaver.kit.tasks import Tasks
+from palaver.services.documents import remove_content
+from palaver.services.search import SearchService
+from palaver.storage.chunks import PIECE_LENGTH
+from palaver.storage.database import Database
+from palaver.storage.files import Files
+from palaver.storage.tx import Tx
+from palaver.streaming.bell import Bell
+
+log = logging.getLogger(__name__)
+
+LEASE: Final = 30 * SECOND
+RENEW_SECONDS: Final = 2.0
+BATCH: Final = 50  # chunks in one transaction: about 1 ms of the loop
+TEXT_LENGTH: Final = 4 * PIECE_LENGTH
+LOST: Final = "The file of this document is no longer there."
+
+_READ: Final = 0.7  # how far a document is once it is text
+_STORED: Final = 0.9  # and once its chunks are stored
+
+
+class Lane:
+    """A slot for files up to a size: small ones have one where no big one gets in their way."""
+
+    def __init__(self, name: str, max_bytes: int) -> None:
+        self.name = name
+        self.max_bytes = max_bytes
+        self.bell = Bell()
+
+
+class Gone(Exception):
+    """The document was deleted meanwhile, or another attempt has begun: nothing is left to do."""
+
+
+class Progress:
+    """How far a reading is, from 0 to 1: told by what reads, kept with the lease."""
+
+    def __init__(self) -> None:
+        self.at = 0.0
+
+    def read(self, share: float) -> None:
+        """Note how much of the file has been read."""
+        self.at = _READ * min(max(share, 0.0), 1.0)
+
+
+class IngestionService:
+    """Reads documents, one in each of its lanes at a time."""
+
+    def __init__(
+        self,
+        db: Database,
+        files: Files,
+        extractor: Extractor,
+        search: SearchService,
+        *,
+        clock: Clock = system_clock,
+    ) -> None:
+        self.db = db
+        self.files = files
+        self.extractor = extractor
+        self.search = search
+        self.clock = clock
+        self.lanes = (Lane("small", 1 << 20), Lane("any", 1 << 62))
+        self._tasks = Tasks()
+
+    def tell(self) -> None:
+        """Say that a document waits."""
+        for lane in self.lanes:
+            lane.bell.ring()
+
+    async def ingest_next(self, actor: Actor, lane: Lane) -> bool:
+        """Read the document whose turn it is, to its end; False where none waits.
+
+        Canceled, it gives the document back.
+        """
+        actor.require_admin()
+        reading = await self._claim(lane)
+        if reading is None:
+            return False
+        progress = Progress()
+        work = self._tasks.start(self._ingest(reading, progress), name=f"read {reading.uuid}")
+        try:
+            while not work.done():
+                await asyncio.wait({work}, timeout=RENEW_SECONDS)
+                if not work.done() and not await self._keep(reading, progress):
+                    break
+        except asyncio.CancelledError:
+            await self._end(work)
+            await self._put_back(reading, until=0, counts=False)
+            raise
+        await self._end(work)
+        return True
+
+    async def _claim(self, lane: Lane) -> Reading | None:
+        at = self.clock()
+        async with self.db.read() as tx:
+            # Most of the time nothing waits, and a look costs less than a transaction.
+            if not await tx.readings.is_waiting(max_bytes=lane.max_bytes, at=at):
+                return None
+        async with self.db.transaction() as tx:
+            return await tx.readings.claim(max_bytes=lane.max_bytes, at=at, until=at + LEASE)
+
+    async def _keep(self, reading: Reading, progress: Progress) -> bool:
+        async with self.db.transaction() as tx:
+            return await tx.readings.keep(reading, until=self.clock() + LEASE, progress=progress.at)
+
+    async def _end(self, work: "asyncio.Task[None]") -> None:
+        work.cancel()
+        await asyncio.wait({work})
+
+    async def _ingest(self, reading: Reading, progress: Progress) -> None:
+        """Read a document; whatever comes of it is in its row in the end."""
+        with contextlib.suppress(Gone):
+            error = await self._attempt(reading, progress)
+            if error is not None:
+                await self._clear(reading, progress)
+                async with self.db.transaction() as tx:
+                    await tx.readings.fail(reading, error=error, at=self.clock())
+
+    async def _attempt(self, reading: Reading, progress: Progress) -> str | None:
+        """Return why a document cannot be read, None where it could, or is tried again."""
+        if reading.tries > TRIES_MAX:  # it took its readers with it
+            return UNREADABLE
+        try:
+            await self._read(reading, progress)
+        except Gone:
+            raise
+        except ExtractionError as error:
+            return error.message
+        except Exception as error:
+            level = logging.INFO if isinstance(error, DomainError) else logging.ERROR
+            log.log(level, "document %s cannot be read now", reading.uuid, exc_info=error)
+            if reading.tries >= TRIES_MAX:
+                return UNREADABLE
+            await self._put_back(reading, until=self.clock() + reading.pause, counts=True)
+        return None
+
+    async def _read(self, reading: Reading, progress: Progress) -> None:
+        if not await self.files.has(reading.uuid):
+            raise ExtractionError(LOST)
+        extracted = await self.extractor.extract(
+            self.files.path(reading.uuid), reading.content_type, on_progress=progress.read
+        )
+        progress.at = _READ
+        await self._clear(reading, progress)
+        chunks = await asyncio.to_thread(_sized, extracted)
+        await self._store_text(reading, extracted.text, progress)
+        await self._store_chunks(reading, chunks, progress)
+        is_folded = False
+        while not is_folded:
+            is_folded = not await self.search.fold_of(SYSTEM, reading.owner_id)
+            await asyncio.sleep(0)
+        async with self.db.transaction() as tx:
+            await tx.readings.finish(reading, chunks=len(chunks), at=self.clock())
+
+    async def _clear(self, reading: Reading, progress: Progress) -> None:
+        """Remove what an earlier attempt has left."""
+        is_clear = False
+        while not is_clear:
+            async with self.db.transaction() as tx:
+                await self._hold(tx, reading, progress)
+                is_clear = await remove_content(tx, reading.id)
+
+    async def _store_text(self, reading: Reading, text: str, progress: Progress) -> None:
+        for start in range(0, len(text), TEXT_LENGTH):
+            async with self.db.transaction() as tx:
+                await self._hold(tx, reading, progress)
+                piece = text[start : start + TEXT_LENGTH]
+                await tx.chunks.add_text(reading.id, start=start, text=piece)
+            await asyncio.sleep(0)
+
+    async def _store_chunks(
+        self, reading: Reading, chunks: Sequence[tuple[Chunk, int]], progress: Progress
+    ) -> None:
+        for first in range(0, len(chunks), BATCH):
+            async with self.db.transaction() as tx:
+                await self._hold(tx, reading, progress)
+                ids = await tx.chunks.add(
+                    reading.id, owner_id=reading.owner_id, chunks=chunks[first : first + BATCH]
+                )
+                await tx.search.enqueue_all(
+                    owner_id=reading.owner_id, kind=SearchKind.CHUNK, refs=ids
+                )
+            progress.at = _READ + (_STORED - _READ) * (first + BATCH) / (len(chunks) + BATCH)
+            await asyncio.sleep(0)
+
+    async def _hold(self, tx: Tx, reading: Reading, progress: Progress) -> None:
+        """Prolong the lease, and hold the document's row. Raises `Gone`."""
+        if not await tx.readings.keep(reading, until=self.clock() + LEASE, progress=progress.at):
+            raise Gone
+
+    async def _put_back(self, reading: Reading, *, until: int, counts: bool) -> None:
+        async with self.db.transaction() as tx:
+            await tx.readings.put_back(reading, until=until, counts=counts)
+
+
+def _sized(extracted: Extracted) -> list[tuple[Chunk, int]]:
+    """Return the chunks of a text, each with its tokens. Takes its time: beside the loop."""
+    return [(chunk, estimate_tokens(chunk.text)) for chunk in cut(extracted)]

@@ -1,0 +1,144 @@
+"""Uploads: a body of `multipart/form-data`, spooled to the disk, and its fields as a shape.
+
+An endpoint takes one where its handler's `body` may be a `Form`:
+
+    async def create(call: Call, body: wire.Text | wire.Upload) -> wire.Document
+"""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from typing import Annotated, Any, BinaryIO, Final, TypeVar
+
+import msgspec
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from palaver.domain.documents import FILE_MAX_BYTES
+from palaver.domain.errors import Fault, FieldFault, InvalidInput
+from palaver.web.bodies import MULTIPART, NUL, alternatives, convert, sized_stream
+
+UPLOAD_MAX_BYTES: Final = FILE_MAX_BYTES + 64 * 1024
+"""A body may be so long: its file, and what stands around it."""
+
+_FILES_MAX: Final = 8
+_FIELDS_MAX: Final = 32
+_CHUNK_BYTES: Final = 1 << 20
+
+F = TypeVar("F", bound="Form")
+
+
+class Form(msgspec.Struct):
+    """Fields that come as `multipart/form-data`: texts, files, and all else as JSON text."""
+
+
+class Upload:
+    """A file that came in; it is gone once the request is over."""
+
+    def __init__(self, given: UploadFile) -> None:
+        self.content: BinaryIO = given.file
+        self.name = given.filename or ""
+        self.declared = given.content_type or ""
+        self.size_bytes = given.size or 0
+
+    def digest(self) -> str:
+        """Return what tells its content from another's. Takes its time: beside the loop."""
+        self.content.seek(0)
+        found = hashlib.file_digest(self.content, "sha256").hexdigest()  # type: ignore[arg-type]  # it reads
+        self.content.seek(0)
+        return found
+
+
+File = Annotated[Upload, msgspec.Meta(extra_json_schema={"type": "string", "format": "binary"})]
+
+
+def is_multipart(content_type: str) -> bool:
+    """Tell whether a body has the form of an upload."""
+    return content_type.partition(";")[0].strip().lower() == MULTIPART
+
+
+@contextlib.asynccontextmanager
+async def received(request: Request, shape: type[F], *, max_bytes: int) -> AsyncIterator[F]:
+    """Give the form that a request holds; its files are there until the block ends.
+
+    Raises `DomainError` (`PAYLOAD_TOO_LARGE`), or `InvalidInput` with every wrong field.
+    """
+    form = await _parsed(request, max_bytes=max_bytes)
+    try:
+        yield _form(form, shape)
+    finally:
+        await form.close()
+
+
+async def content_of(form: Form) -> bytes:
+    """Return what tells a form from another: not the body itself, whose boundary is chance."""
+    fields = []
+    for name in form.__struct_fields__:
+        value = getattr(form, name)
+        if isinstance(value, Upload):
+            digest = await asyncio.to_thread(value.digest)
+            fields.append([name, value.name, value.declared, digest])
+        else:
+            fields.append([name, value])
+    return msgspec.json.encode(fields, order="sorted")
+
+
+async def _parsed(request: Request, *, max_bytes: int) -> FormData:
+    stream = sized_stream(request, max_bytes=max_bytes)
+    parser = MultiPartParser(
+        request.headers,
+        stream,
+        max_files=_FILES_MAX,
+        max_fields=_FIELDS_MAX,
+        max_part_size=_CHUNK_BYTES,
+    )
+    try:
+        return await parser.parse()
+    except MultiPartException as error:
+        await _drained(stream)  # what is too large is told first
+        raise _malformed(error.message) from None
+
+
+async def _drained(stream: AsyncGenerator[bytes, None]) -> None:
+    async for _ in stream:
+        pass
+
+
+def _malformed(reason: str) -> InvalidInput:
+    message = f"The body is not valid {MULTIPART}: {reason.rstrip('.')}."
+    return InvalidInput([FieldFault(("body",), Fault.MALFORMED, message)])
+
+
+def _form(form: FormData, shape: type[F]) -> F:
+    """Return the fields as their shape; an empty text counts as none, as browsers send it."""
+    fields: dict[str, Any] = {}
+    faults: list[FieldFault] = []
+    given = {name: value for name, value in form.multi_items() if value != ""}
+    for field in msgspec.structs.fields(shape):
+        if (value := given.get(field.encode_name)) is None:
+            continue
+        if isinstance(value, UploadFile):
+            fields[field.encode_name] = Upload(value)
+        elif str in alternatives(field.type):
+            fields[field.encode_name] = value
+            faults += _character_faults(value, field.encode_name)
+        else:
+            try:
+                fields[field.encode_name] = msgspec.json.decode(value)
+            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+                message = f"This is not valid JSON: {error}."
+                path = ("body", field.encode_name)
+                faults.append(FieldFault(path, Fault.MALFORMED, message))
+    if faults:
+        raise InvalidInput(faults)
+    return convert(fields, shape)
+
+
+def _character_faults(text: str, name: str) -> Iterator[FieldFault]:
+    # A charset of the client's choice may hold what is no character.
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        yield FieldFault(("body", name), Fault.NOT_ALLOWED, "This holds what is no character.")
+    elif "\0" in text:
+        yield FieldFault(("body", name), Fault.NOT_ALLOWED, NUL)
