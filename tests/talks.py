@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 
 from palaver.domain.conversations import Conversation, Message
+from palaver.domain.retrieval import Retrieved
 from palaver.domain.users import Actor
 from palaver.kit.clock import Clock, system_clock
 from palaver.services.asking import Asker
 from palaver.services.conversations import ConversationService
 from palaver.services.driver import Driver
 from palaver.services.gathering import Gatherer
+from palaver.services.memories import MemoryService
 from palaver.services.models import ModelService
 from palaver.storage.database import Database
 from palaver.storage.log import DatabaseLog
@@ -19,7 +21,14 @@ def driver_over(
     db: Database, runs: Runs, models: ModelService, *, clock: Clock = system_clock
 ) -> Driver:
     """Return what drives runs, with all that they are told of their users' own things."""
-    return Driver(db, runs, models, Gatherer(db), Asker(), clock=clock)
+    finder = _Nothing()
+    gatherer = Gatherer(db, MemoryService(db, finder, clock=clock), finder)
+    return Driver(db, runs, models, gatherer, Asker(), clock=clock)
+
+
+class _Nothing:
+    async def find(self, *_: object, **__: object) -> Retrieved:
+        return Retrieved(())
 
 
 def conversations_over(db: Database, *, clock: Clock = system_clock) -> ConversationService:

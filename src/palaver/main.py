@@ -14,9 +14,12 @@ from palaver.config import Settings, bootstrap_token, secret_key
 from palaver.config.providers import SETTINGS as PROVIDER_SETTINGS
 from palaver.dialects import DIALECTS
 from palaver.domain.accounts import AccountPolicy, RegistrationMode
+from palaver.domain.documents import DocumentCaps
+from palaver.domain.extraction import CleanImage, Extracted, Extractor
 from palaver.domain.passwords import PasswordPolicy
 from palaver.domain.providers import Provider
 from palaver.domain.rates import RateLimits
+from palaver.domain.retrieval import Retrieved
 from palaver.domain.users import SYSTEM
 from palaver.jobs import build as build_jobs
 from palaver.kit.clock import Clock, system_clock
@@ -28,16 +31,21 @@ from palaver.services.calls import CallService
 from palaver.services.chatbots import ChatbotService
 from palaver.services.completions import CompletionService
 from palaver.services.conversations import ConversationService
+from palaver.services.documents import DocumentService
 from palaver.services.driver import Driver
 from palaver.services.exchanges import ExchangeService
 from palaver.services.gathering import Gatherer
 from palaver.services.generations import GenerationService
 from palaver.services.health import HealthService
 from palaver.services.idempotency import IdempotencyService
+from palaver.services.ingestion import IngestionService
 from palaver.services.jobs import JobService
 from palaver.services.ledger import LedgerService
 from palaver.services.live import LiveService, Waiting
+from palaver.services.memories import MemoryService
+from palaver.services.memory_extraction import MemoryExtractionService
 from palaver.services.models import DEMO, ModelService
+from palaver.services.options import OptionService
 from palaver.services.plans import PlanService
 from palaver.services.purge import PurgeService
 from palaver.services.rates import RateService
@@ -45,11 +53,13 @@ from palaver.services.readers import ReaderService
 from palaver.services.registry import RegistryService
 from palaver.services.search import SearchService
 from palaver.services.services import Services
+from palaver.services.sources import SourceService
 from palaver.services.starting import Starter
 from palaver.services.subscriptions import SubscriptionService
 from palaver.services.titles import TitleService
 from palaver.services.usage import UsageService
 from palaver.storage.database import Database
+from palaver.storage.files import Files
 from palaver.storage.log import DatabaseLog
 from palaver.storage.migrate import migrate
 from palaver.storage.opening import open_database
@@ -84,6 +94,7 @@ async def opened(
     *,
     clock: Clock = system_clock,
     providers: dict[str, Provider] | None = None,
+    extractor: Extractor | None = None,
 ) -> AsyncIterator[House]:
     """Open the database, bring it up to date, and start what runs in the background.
 
@@ -109,7 +120,9 @@ async def opened(
         )
         stack.push_async_callback(models.close)
         runs = Runs(DatabaseLog(db), clock=clock, is_alone=db.engine is Engine.SQLITE)
-        gatherer = Gatherer(db)
+        finder = _NoFinder()
+        memories = MemoryService(db, finder, clock=clock, per_user=settings.memories_per_user)
+        gatherer = Gatherer(db, memories, finder)
         asker = Asker()
         driver = Driver(db, runs, models, gatherer, asker, clock=clock)
         runs.on_claim = driver.take_over
@@ -123,6 +136,12 @@ async def opened(
         stack.push_async_callback(calls.close)
         completions = CompletionService(calls, starter)
         stack.push_async_callback(completions.close)
+        if extractor is None:
+            extractor = _NoExtractor()
+        stack.push_async_callback(extractor.close)
+        search = SearchService(db)
+        files = Files(settings.data_dir / "documents")
+        ingestion = IngestionService(db, files, extractor, search, clock=clock)
         services = Services(
             accounts=people.accounts,
             aliases=alias_service(settings, models),
@@ -131,6 +150,13 @@ async def opened(
             chatbots=ChatbotService(db, clock=clock),
             completions=completions,
             conversations=ConversationService(db, driver, clock=clock),
+            documents=DocumentService(
+                db,
+                files,
+                caps=DocumentCaps(settings.documents_per_user, settings.documents_bytes_per_user),
+                on_waiting=ingestion.tell,
+                clock=clock,
+            ),
             exchanges=ExchangeService(db, driver, clock=clock),
             generations=generations,
             health=HealthService(db),
@@ -138,7 +164,12 @@ async def opened(
             invites=people.invites,
             ledger=LedgerService(db, clock=clock),
             live=LiveService(db, generations, waiting),
+            memories=memories,
+            memory_extraction=MemoryExtractionService(
+                db, models, calls, finder, clock=clock, per_user=settings.memories_per_user
+            ),
             models=models,
+            options=OptionService(db, models, asker),
             plans=PlanService(db, clock=clock),
             rates=RateService(
                 db,
@@ -150,8 +181,9 @@ async def opened(
             registry=RegistryService(
                 db, models.registry, provider_ids=tuple(providers), clock=clock
             ),
-            search=SearchService(db),
+            search=search,
             sessions=people.sessions,
+            sources=SourceService(db),
             subscriptions=SubscriptionService(db, clock=clock),
             titles=TitleService(db, models, calls, clock=clock),
             usage=UsageService(db),
@@ -159,11 +191,31 @@ async def opened(
         await runs.start()
         stack.push_async_callback(runs.close)
         background = build_jobs(
-            services, JobService(db, clock=clock), PurgeService(db, clock=clock)
+            services, JobService(db, clock=clock), PurgeService(db, clock=clock), ingestion
         )
         background.start()
         stack.push_async_callback(background.close)
         yield House(settings, db, runs, services, application(settings, services))
+
+
+class _NoFinder:
+    """Finds nothing, until there is something that searches memories."""
+
+    async def find(self, *_: object, **__: object) -> Retrieved:
+        return Retrieved((), note="Memories cannot be searched yet.")
+
+
+class _NoExtractor:
+    """Leaves documents waiting, until there is something that reads them."""
+
+    async def extract(self, *_: object, **__: object) -> Extracted:
+        raise OSError("Nothing reads documents yet.")
+
+    async def clean_image(self, *_: object, **__: object) -> CleanImage:
+        raise OSError("Nothing cleans pictures yet.")
+
+    async def close(self) -> None:
+        """End nothing."""
 
 
 def application(settings: Settings, services: Services) -> ASGIApp:

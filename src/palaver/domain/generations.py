@@ -62,6 +62,7 @@ class Recipe(msgspec.Struct, frozen=True, omit_defaults=True):
     sources: tuple[Source, ...] = ()  # memories and passages that went into the prompt, and why
     thinking_tokens: int | None = None  # of the cap, for a model that thinks first
     room_tokens: int = 0  # of the context, kept free for what is found on the web
+    searches_web: bool = False
 
 
 class Generation(msgspec.Struct, frozen=True):

@@ -6,7 +6,13 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
 from palaver.domain.errors import ErrorKind, ProviderError
-from palaver.domain.events import Finished, FinishReason, TextDelta, UsageReported
+from palaver.domain.events import (
+    Finished,
+    FinishReason,
+    ReasoningDelta,
+    TextDelta,
+    UsageReported,
+)
 from palaver.domain.models import ListedModel, ModelProfile
 from palaver.domain.passages import Passage, parse_passages
 from palaver.domain.providers import (
@@ -66,7 +72,7 @@ class DemoProvider:
     async def list_models(self) -> list[ListedModel]:
         """Return its one model."""
         label = "Demo (no language model)"
-        return [ListedModel(MODEL, label, ModelProfile(context_tokens=CONTEXT_TOKENS))]
+        return [ListedModel(MODEL, label, ModelProfile(context_tokens=CONTEXT_TOKENS, thinks=True))]
 
     async def make_image(self, request: ImageRequest) -> MadeImage:  # noqa: ARG002  # it makes none
         """Refuse."""
@@ -77,12 +83,15 @@ class DemoProvider:
         if request.model != MODEL:
             sentence = f'{self.name} has no model named "{request.model}".'
             raise ProviderError(sentence, kind=ErrorKind.MODEL_NOT_FOUND)
-        text = ""
+        text, thought = "", ""
         reason = FinishReason.STOP
+        if request.thinking_tokens is not None:
+            thought = think(request.turns)
+            yield ReasoningDelta(thought)
         for piece in _PIECE.findall(compose(request.turns)):
             if (
                 request.max_tokens is not None
-                and estimate_tokens(text + piece) > request.max_tokens
+                and estimate_tokens(thought + text + piece) > request.max_tokens
             ):
                 reason = FinishReason.LENGTH
                 break
@@ -92,21 +101,37 @@ class DemoProvider:
         prompt_tokens = sum(estimate_turn_tokens(turn.text) for turn in request.turns)
         yield UsageReported(
             prompt_tokens=prompt_tokens + PROMPT_OVERHEAD_TOKENS,
-            completion_tokens=estimate_tokens(text),
+            completion_tokens=estimate_tokens(thought) + estimate_tokens(text),
+            reasoning_tokens=estimate_tokens(thought),
             is_estimate=True,
         )
         yield Finished(reason)
 
 
+def think(turns: Sequence[Turn]) -> str:
+    """Return what the demo thinks: what it has to go by."""
+    passages = len(_passages(turns))
+    if not passages:
+        return "No passages came with this question. I can only say what I am."
+    noun = "passage" if passages == 1 else "passages"
+    return (
+        f"{passages} {noun} came with this question. "
+        "I look for the sentences that share the most words with it."
+    )
+
+
 def compose(turns: Sequence[Turn]) -> str:
     """Return the demo's answer: quotes from the passages of the prompt, else what it is."""
     question = next((turn.text for turn in reversed(turns) if turn.role == "user"), "")
-    # Only the service writes system turns: what a question looks like does not matter.
-    told = [turn.text for turn in turns if turn.role == "system"]
-    passages = [passage for text in told for passage in parse_passages(text)]
-    if passages:
+    if passages := _passages(turns):
         return _quote(question, passages)
     return _introduce(question)
+
+
+def _passages(turns: Sequence[Turn]) -> list[Passage]:
+    # Only the service writes system turns: what a question looks like does not matter.
+    told = [turn.text for turn in turns if turn.role == "system"]
+    return [passage for text in told for passage in parse_passages(text)]
 
 
 def _quote(question: str, passages: Sequence[Passage]) -> str:

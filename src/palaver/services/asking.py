@@ -43,9 +43,10 @@ class Asker:
     def __init__(self, grounding: Any = None) -> None:
         self.grounding = grounding or NoGrounding()
 
-    def room_tokens(self, options: Options) -> int:
-        """Return how much of a prompt to keep free for what `prepare` will find."""
-        return WEB_TOKENS if options.use_web_grounding and self.grounding.has_engine else 0
+    @property
+    def room_tokens(self) -> int:
+        """Return how much of a prompt to keep free for what `prepare` may find on the web."""
+        return WEB_TOKENS if self.grounding.has_engine else 0
 
     async def prepare(
         self,
@@ -63,7 +64,7 @@ class Asker:
         """
         for found in prompt.found:
             tell(SourceFound(found.source))
-        searches = bool(options.use_web_grounding) and not beginning
+        searches = prompt.searches_web and not beginning
         if searches and self.grounding.has_engine:
             prompt = await self._search(owner_id, prompt, tell)
         request = CompletionRequest(

@@ -129,9 +129,7 @@ class ProviderCall:
         self._reasoning: list[str] = []
         self._was_asked = False
         self._has_failed = False
-        self._prompt = under_cap(
-            prompt, granted.max_tokens, thinks=bool(options.use_extended_thinking)
-        )
+        self._prompt = under_cap(prompt, granted.max_tokens)
         self._events = self._ask(options)
         self._renewal: asyncio.Task[None] | None = None
         self._settling: asyncio.Task[None] | None = None

@@ -249,6 +249,7 @@ class Driver:
             prompt,
             max_tokens=min(prompt.max_tokens, recipe.max_tokens),
             thinking_tokens=recipe.thinking_tokens,
+            searches_web=recipe.searches_web,
         )
 
     async def _ask(self, live: Live, prompt: Prompt, *, beginning: str = "") -> None:

@@ -5,7 +5,7 @@ takes the run over puts the same into the prompt.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -15,6 +15,7 @@ from palaver.domain.retrieval import Hit
 from palaver.domain.search import SearchKind
 from palaver.domain.sources import Reason, Source, SourceKind
 from palaver.domain.tokens import estimate_tokens
+from palaver.services.memories import Finder, MemoryService
 from palaver.storage.database import Database
 from palaver.storage.tx import Tx
 
@@ -42,7 +43,7 @@ class Found(msgspec.Struct, frozen=True):
 class Gatherer:
     """Chooses for a user's questions, from that user's own things alone."""
 
-    def __init__(self, db: Database, memories: Any = None, retrieval: Any = None) -> None:
+    def __init__(self, db: Database, memories: MemoryService, retrieval: Finder) -> None:
         self.db = db
         self.memories = memories
         self.retrieval = retrieval
@@ -51,8 +52,6 @@ class Gatherer:
         self, owner_id: int, *, conversation_id: int | None, question: str, uses_rag: bool
     ) -> list[Found]:
         """Return what goes with a question: memories first, then passages, each best first."""
-        if self.memories is None:
-            return []
         relevant = await self.memories.relevant(
             owner_id,
             conversation_id=conversation_id,

@@ -47,7 +47,9 @@ class Prompt(msgspec.Struct, frozen=True):
     turns: tuple[Turn, ...]
     prompt_tokens: int  # our estimate
     max_tokens: int
-    thinking_tokens: int | None = None  # of `max_tokens`; None = the model does not think
+    thinks: bool = False
+    thinking_tokens: int | None = None  # of `max_tokens`; None = none of them
+    searches_web: bool = False
     found: tuple[Found, ...] = ()  # what is in it of memories and passages, numbered from 1
     room_tokens: int = 0  # kept free for what is found on the web once the run has begun
     question: str = ""
@@ -270,10 +272,10 @@ _INSTRUCTION: Final = (
 INSTRUCTION_TOKENS: Final = estimate_turn_tokens(_INSTRUCTION)
 
 
-def under_cap(prompt: Prompt, max_tokens: int, *, thinks: bool) -> Prompt:
-    """Return a prompt under the cap that was granted, with what of it may be thought away."""
-    has_room = max_tokens >= LEAST_ANSWER_TOKENS
-    thinking_tokens = thinking_budget(max_tokens) if thinks and has_room else None
+def under_cap(prompt: Prompt, max_tokens: int) -> Prompt:
+    """Return a prompt under the cap that was granted, with what of that may be thought away."""
+    has_room = prompt.thinks and max_tokens >= LEAST_ANSWER_TOKENS
+    thinking_tokens = thinking_budget(max_tokens) if has_room else None
     return replace(prompt, max_tokens=max_tokens, thinking_tokens=thinking_tokens)
 
 

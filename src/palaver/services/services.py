@@ -9,6 +9,7 @@ from palaver.services.calls import CallService
 from palaver.services.chatbots import ChatbotService
 from palaver.services.completions import CompletionService
 from palaver.services.conversations import ConversationService
+from palaver.services.documents import DocumentService
 from palaver.services.exchanges import ExchangeService
 from palaver.services.generations import GenerationService
 from palaver.services.health import HealthService
@@ -16,7 +17,10 @@ from palaver.services.idempotency import IdempotencyService
 from palaver.services.invites import InviteService
 from palaver.services.ledger import LedgerService
 from palaver.services.live import LiveService
+from palaver.services.memories import MemoryService
+from palaver.services.memory_extraction import MemoryExtractionService
 from palaver.services.models import ModelService
+from palaver.services.options import OptionService
 from palaver.services.plans import PlanService
 from palaver.services.rates import RateService
 from palaver.services.readers import ReaderService
@@ -24,6 +28,7 @@ from palaver.services.registrations import RegistrationService
 from palaver.services.registry import RegistryService
 from palaver.services.search import SearchService
 from palaver.services.sessions import SessionService
+from palaver.services.sources import SourceService
 from palaver.services.subscriptions import SubscriptionService
 from palaver.services.titles import TitleService
 from palaver.services.usage import UsageService
@@ -40,6 +45,7 @@ class Services:
     chatbots: ChatbotService
     completions: CompletionService
     conversations: ConversationService
+    documents: DocumentService
     exchanges: ExchangeService
     generations: GenerationService
     health: HealthService
@@ -47,7 +53,10 @@ class Services:
     invites: InviteService
     ledger: LedgerService
     live: LiveService
+    memories: MemoryService
+    memory_extraction: MemoryExtractionService
     models: ModelService
+    options: OptionService
     plans: PlanService
     rates: RateService
     readers: ReaderService
@@ -55,6 +64,7 @@ class Services:
     registry: RegistryService
     search: SearchService
     sessions: SessionService
+    sources: SourceService
     subscriptions: SubscriptionService
     titles: TitleService
     usage: UsageService

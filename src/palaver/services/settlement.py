@@ -18,6 +18,7 @@ from palaver.domain.search import SearchKind
 from palaver.domain.sources import Citation
 from palaver.domain.tokens import estimate_tokens
 from palaver.services.ledger import Work, settle
+from palaver.services.memory_extraction import enqueue_extraction
 from palaver.storage.database import Database
 from palaver.streaming.segments import restore
 
@@ -116,6 +117,9 @@ async def finish(
             if wants_title and isinstance(ending, Finished):
                 id = generation.conversation_id
                 await tx.jobs.enqueue(TITLE_JOB, {"conversation_id": id}, dedupe_key=f"title:{id}")
+            if isinstance(ending, Finished):
+                owner_id, question_id = generation.owner_id, generation.message_id
+                await enqueue_extraction(tx, owner_id, question_id, at=at)
             await settle(
                 tx,
                 work,

@@ -40,12 +40,17 @@ class Order(msgspec.Struct, frozen=True):
     """A choice with everything decided, and what was found for its question."""
 
     resolved: ResolvedModel
-    options: Options
+    options: Options  # the request's, with the conversation's flags where it has none
     model: str | None  # as it was named, None for none
     asked_model: str | None
-    found: Sequence[Found] = ()
-    room_tokens: int = 0
-    least_tokens: int = 1  # of an answer: thinking that was asked for takes its part
+    found: Sequence[Found]
+    searches_web: bool
+    thinks: bool
+
+    @property
+    def least_tokens(self) -> int:
+        """Return the smallest cap of an answer: thinking that was asked for takes its part."""
+        return LEAST_ANSWER_TOKENS if self.options.use_extended_thinking else 1
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -91,27 +96,27 @@ class Starter:
             model=choice.model,
             conversation_model=None if conversation is None else conversation.model,
         )
-        asked = await self._asked(conversation, choice.options)
-        options = self._decided(resolved, asked)
+        options = await self._asked(conversation, choice.options)
         model = resolved.model
-        if asked.use_extended_thinking:
+        if options.use_extended_thinking:
             check_thinking(model, max_tokens=self.answer_cap(resolved, options))
         if options.use_web_grounding:
             self.driver.asker.grounding.require(model_searches=model.profile.searches)
+        decided = self._decided(resolved, options)
         found = await self.driver.gatherer.gather(
             actor.owner_id,
             conversation_id=None if conversation is None else conversation.id,
             question=question,
-            uses_rag=bool(options.use_rag),
+            uses_rag=bool(decided.use_rag),
         )
         return Order(
-            resolved,
-            options,
-            choice.model,
-            choice.asked_model,
-            found,
-            self.driver.asker.room_tokens(options),
-            LEAST_ANSWER_TOKENS if asked.use_extended_thinking else 1,
+            resolved=resolved,
+            options=options,
+            model=choice.model,
+            asked_model=choice.asked_model,
+            found=found,
+            searches_web=bool(decided.use_web_grounding),
+            thinks=bool(decided.use_extended_thinking),
         )
 
     async def _asked(self, conversation: Conversation | None, options: Options) -> Options:
@@ -124,11 +129,15 @@ class Starter:
 
     def _decided(self, resolved: ResolvedModel, asked: Options) -> Options:
         """Return options without a flag that is None: off, but the demo shows all that there is."""
+        off = Options(use_rag=False, use_web_grounding=False, use_extended_thinking=False)
         if resolved.provider.id != DEMO:
-            return _with_flags(asked, Options(None, None, None, False, False, False))
-        thinks = self.answer_cap(resolved, asked) >= LEAST_ANSWER_TOKENS
-        searches = self.driver.asker.grounding.has_engine
-        return _with_flags(asked, Options(None, None, None, True, searches, thinks))
+            return _with_flags(asked, off)
+        on = Options(
+            use_rag=True,
+            use_web_grounding=self.driver.asker.grounding.has_engine,
+            use_extended_thinking=resolved.model.profile.thinks,
+        )
+        return _with_flags(asked, on)
 
     async def begin(
         self,
@@ -182,7 +191,7 @@ class Starter:
             at=at,
         )
         cap = prompt.max_tokens
-        prompt = under_cap(prompt, granted.max_tokens, thinks=bool(options.use_extended_thinking))
+        prompt = under_cap(prompt, granted.max_tokens)
         generation = await tx.generations.start(
             uuid=new_uuid(),
             owner_id=conversation.owner_id,
@@ -201,6 +210,7 @@ class Starter:
                 sources=tuple(found.source for found in prompt.found),
                 thinking_tokens=prompt.thinking_tokens,
                 room_tokens=prompt.room_tokens,
+                searches_web=prompt.searches_web,
             ),
             terms=granted.terms,
             at=at,
@@ -256,7 +266,7 @@ class Starter:
             resolved=order.resolved,
             max_tokens=self.answer_cap(order.resolved, order.options),
             found=order.found,
-            room_tokens=order.room_tokens,
+            room_tokens=self.driver.asker.room_tokens if order.searches_web else 0,
         )
         return _checked(prompt, order)
 
@@ -276,7 +286,7 @@ class Starter:
             resolved=order.resolved,
             max_tokens=self.answer_cap(order.resolved, order.options),
             found=order.found,
-            room_tokens=order.room_tokens,
+            room_tokens=self.driver.asker.room_tokens if order.searches_web else 0,
             context=context,
         )
         return _checked(prompt, order)
@@ -288,10 +298,14 @@ class Starter:
 
 
 def _checked(prompt: Prompt, order: Order) -> Prompt:
-    """Return a prompt. Raises `InvalidInput` where it leaves too little room to think."""
-    if order.least_tokens > 1:
+    """Return a prompt that thinks and searches as ordered.
+
+    Raises `InvalidInput` where it leaves too little room for thinking that was asked for.
+    """
+    if order.options.use_extended_thinking:
         check_thinking(order.resolved.model, max_tokens=prompt.max_tokens)
-    return prompt
+    prompt = replace(prompt, searches_web=order.searches_web, thinks=order.thinks)
+    return under_cap(prompt, prompt.max_tokens)
 
 
 def _flags(options: Options) -> tuple[bool | None, bool | None, bool | None]:

@@ -54,6 +54,11 @@ _NEWEST_OF_MESSAGE: Final = Statement(
     order by id desc limit 1""",
     _generation,
 )
+_OF_ANSWER: Final = Statement(
+    f"""select {_COLUMNS} from generations where answer_id = :answer_id
+    order by id desc limit 1""",
+    _generation,
+)
 _NEWEST_OF_CONVERSATION: Final = Statement(
     f"""select {_COLUMNS} from generations where conversation_id = :conversation_id
     order by id desc limit 1""",
@@ -146,6 +151,10 @@ class GenerationStore:
     async def find(self, uuid: str, *, owner_id: int) -> Generation | None:
         """Return the owner's generation with this uuid."""
         return await self._connection.one(_FIND, uuid=uuid, owner_id=owner_id)
+
+    async def of_answer(self, answer_id: int) -> Generation | None:
+        """Return the run that wrote an answer; one that was told has none."""
+        return await self._connection.one(_OF_ANSWER, answer_id=answer_id)
 
     async def newest_of_message(self, message_id: int) -> Generation | None:
         """Return the latest run that answers a message."""

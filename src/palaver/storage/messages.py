@@ -18,6 +18,11 @@ _COLUMNS: Final = """id, uuid, conversation_id, parent_id, role, text, text_toke
 _BRANCH: Final = "conversation_id = :conversation_id and is_active = 1"
 _SHOWN: Final = f"{_BRANCH} and is_hidden = 0 and deleted_at is null"
 
+
+def _answer(id: int, citations: str | None) -> tuple[int, str | None]:
+    return id, citations
+
+
 _INSERT: Final = Statement(
     f"""insert into messages (uuid, conversation_id, owner_id, parent_id, role, text,
         text_tokens, model, asked_model, is_hidden, created_at, edited_at)
@@ -77,7 +82,13 @@ _FINISH: Final[Statement[None]] = Statement(
         completion_tokens = :completion_tokens, is_hidden = :is_hidden
     where id = :id"""
 )
-_CITATIONS: Final = Statement("select citations from messages where id = :id", str)
+_ANSWER: Final = Statement(
+    """select m.id, m.citations
+    from messages m join conversations c on c.id = m.conversation_id
+    where m.uuid = :uuid and m.owner_id = :owner_id and m.role = 'assistant'
+        and m.is_hidden = 0 and m.deleted_at is null and c.deleted_at is null""",
+    _answer,
+)
 _REASONING: Final = Statement("select reasoning from messages where id = :id", str)
 
 
@@ -213,6 +224,6 @@ class MessageStore:
         """Return what the model thought before this answer, "" if nothing."""
         return await self._connection.one(_REASONING, id=id) or ""
 
-    async def citations(self, id: int) -> str | None:
-        """Return what this answer cites, as JSON, None if nothing."""
-        return await self._connection.one(_CITATIONS, id=id)
+    async def answer(self, uuid: str, *, owner_id: int) -> tuple[int, str | None] | None:
+        """Return the id of the owner's shown answer, and what it cites, as JSON."""
+        return await self._connection.one(_ANSWER, uuid=uuid, owner_id=owner_id)

@@ -48,9 +48,12 @@ WRONG: list[tuple[Any, list[str]]] = [
     (saying("x", max_tokens=1.5), ["max_tokens"]),
     (saying("x", use_rag="no"), ["use_rag"]),
     (
-        saying("", use_web_grounding=True, use_extended_thinking=True, use_rag=True),
-        ["messages.0.content", "use_web_grounding", "use_extended_thinking", "use_rag"],
+        saying("x", use_web_grounding=1, use_extended_thinking=0),
+        ["use_web_grounding", "use_extended_thinking"],
     ),
+    # What the model, or the server, cannot do.
+    (saying("x", use_extended_thinking=True), ["use_extended_thinking"]),
+    (saying("x", use_web_grounding=True), ["use_web_grounding"]),
 ]
 FAILED = [
     (error(500, "No."), 502, "provider_error"),

@@ -8,10 +8,15 @@ from palaver.dialects.native import (
     admin_models,
     admin_plans,
     admin_users,
+    answers,
+    documents,
+    memories,
     search,
+    settings,
 )
 from palaver.dialects.native.errors import render_admin_error
 from palaver.web.endpoint import Access, Endpoint
+from palaver.web.uploads import UPLOAD_MAX_BYTES
 
 CLASH: Final = (409,)
 
@@ -20,6 +25,42 @@ _admin = partial(Endpoint, access=Access.ADMIN, render_error=render_admin_error)
 ENDPOINTS: Final = (
     # Search
     Endpoint("GET", "/api/palaver/search", search.search),
+    # Options of a conversation
+    Endpoint("GET", "/api/palaver/conversations/{conversation_id}/options", answers.get_options),
+    Endpoint(
+        "PATCH",
+        "/api/palaver/conversations/{conversation_id}/options",
+        answers.change_options,
+        refuses=(403, 502, 504),
+    ),
+    # Sources of an answer
+    Endpoint("GET", "/api/palaver/messages/{message_id}/sources", answers.list_sources),
+    # Memories
+    Endpoint("GET", "/api/palaver/memories", memories.list_),
+    Endpoint("POST", "/api/palaver/memories", memories.create, status=201, refuses=(404, 429)),
+    Endpoint("GET", "/api/palaver/memories/search", memories.search),
+    Endpoint("POST", "/api/palaver/memories/clear", memories.clear),
+    Endpoint("GET", "/api/palaver/memories/{memory_id}", memories.get),
+    Endpoint("PATCH", "/api/palaver/memories/{memory_id}", memories.update),
+    Endpoint("DELETE", "/api/palaver/memories/{memory_id}", memories.delete, status=204),
+    # Documents
+    Endpoint("GET", "/api/palaver/documents", documents.list_),
+    Endpoint(
+        "POST",
+        "/api/palaver/documents",
+        documents.create,
+        status=201,
+        max_bytes=UPLOAD_MAX_BYTES,
+        refuses=(429,),
+    ),
+    Endpoint("GET", "/api/palaver/documents/{document_id}", documents.get),
+    Endpoint("GET", "/api/palaver/documents/{document_id}/text", documents.get_text, refuses=CLASH),
+    Endpoint("GET", "/api/palaver/documents/{document_id}/file", documents.download),
+    Endpoint("POST", "/api/palaver/documents/{document_id}/reingest", documents.reingest),
+    Endpoint("DELETE", "/api/palaver/documents/{document_id}", documents.delete, status=204),
+    # Settings
+    Endpoint("GET", "/api/palaver/settings", settings.get),
+    Endpoint("PATCH", "/api/palaver/settings", settings.update),
     # Plans, for administrators
     _admin("GET", "/api/palaver/admin/plans", admin_plans.list_),
     _admin("POST", "/api/palaver/admin/plans", admin_plans.create, status=201, refuses=CLASH),

@@ -15,6 +15,11 @@ async def send(call: Call, body: wire.CompletionRequest) -> wire.Completion | Ev
     holds. Without `chat_id` nothing is stored but the usage, and a client that leaves stops the
     answer. With `stream` the answer comes as server-sent events: `{"type": "content", "text"}` …,
     then `{"type": "done", "message"}`, or `{"type": "error", "error", "message"}`.
+
+    `use_extended_thinking` lets the model think first: `thinking` tells what, in a stream as
+    `{"type": "thinking", "text"}` before the rest. `use_rag` answers from the user's documents,
+    `use_web_grounding` from the web: the answer holds `[index]`, `citations` what that stands for.
+    A flag that is absent is left to the chat.
     """
     asked = await _ask(call, body.checked())
     if body.stream:
@@ -38,12 +43,15 @@ async def _ask(call: Call, body: wire.CompletionRequest) -> Asked:
 async def _of_run(call: Call, generation_uuid: str) -> Asked:
     generations = call.services.generations
     _, answer = await generations.answer_of(call.actor, generation_uuid)
+    options = (await generations.get(call.actor, generation_uuid)).options
     return Asked(
         id=f"cmpl-{generation_uuid}",
         message_id=answer.uuid,
         model=wire.model_of_answer(answer.model, answer.asked_model),
         stream=await generations.follow(call.actor, generation_uuid),
         generation_uuid=generation_uuid,
+        shows_thinking=bool(options.use_extended_thinking),
+        shows_citations=bool(options.use_rag or options.use_web_grounding),
     )
 
 
@@ -55,4 +63,6 @@ def _of_nobody(answer: RelayedAnswer) -> Asked:
         model=wire.model_of_answer(answer.model, answer.asked_model),
         stream=answer.stream,
         generation_uuid=None,
+        shows_thinking=bool(answer.options.use_extended_thinking),
+        shows_citations=bool(answer.options.use_rag or answer.options.use_web_grounding),
     )

@@ -2,12 +2,14 @@
 
 from typing import Final
 
-from palaver.dialects.platform import authentication, chats, completions, wire
+from palaver.dialects.platform import authentication, chats, completions, documents, memories, wire
+from palaver.dialects.platform.errors import render_completion_error
 from palaver.web.endpoint import Access, Endpoint
+from palaver.web.uploads import UPLOAD_MAX_BYTES
 
 PUBLIC: Final = Access.PUBLIC
 PROVIDER_REFUSES: Final = (403, 404, 502, 504)
-EVENTS: Final = (wire.Content, wire.Done, wire.Failure)
+EVENTS: Final = (wire.Content, wire.Thinking, wire.Done, wire.Failure)
 
 ENDPOINTS: Final = (
     # Authentication
@@ -35,6 +37,18 @@ ENDPOINTS: Final = (
         "/api/v1/chat/completions",
         completions.send,
         refuses=PROVIDER_REFUSES,
+        render_error=render_completion_error,
         events=EVENTS,
     ),
+    # Memories
+    Endpoint("POST", "/api/v1/memories", memories.create, refuses=(404,)),
+    Endpoint("GET", "/api/v1/memories", memories.list_),
+    Endpoint("POST", "/api/v1/memories/search", memories.search),
+    Endpoint("DELETE", "/api/v1/memories/{memory_id}", memories.delete),
+    # Documents
+    Endpoint("POST", "/api/v1/documents", documents.create, max_bytes=UPLOAD_MAX_BYTES),
+    Endpoint("GET", "/api/v1/documents", documents.list_),
+    Endpoint("DELETE", "/api/v1/documents/{document_id}", documents.delete),
+    # Beyond the document
+    Endpoint("GET", "/api/v1/documents/{document_id}", documents.get),
 )

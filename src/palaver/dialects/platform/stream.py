@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 import msgspec
+from msgspec import UNSET
 
 from palaver.dialects.platform import wire
 from palaver.dialects.platform.errors import meaning
@@ -48,6 +49,8 @@ class Asked:
     model: str | None
     stream: Stream
     generation_uuid: str | None
+    shows_thinking: bool = False
+    shows_citations: bool = False
 
 
 class Answer:
@@ -55,6 +58,8 @@ class Answer:
 
     def __init__(self) -> None:
         self._texts: list[str] = []
+        self._thoughts: list[str] = []
+        self.citations: list[wire.Citation] = []
         self.tokens_used = 0
         self.ending: Finished | Canceled | Failed | Interrupted | None = None
 
@@ -62,6 +67,11 @@ class Answer:
     def text(self) -> str:
         """Return the answer so far."""
         return "".join(self._texts)
+
+    @property
+    def thinking(self) -> str:
+        """Return what the model has thought so far."""
+        return "".join(self._thoughts)
 
     @property
     def finish_reason(self) -> wire.FinishReason:
@@ -76,7 +86,11 @@ class Answer:
                 self._texts.append(text)
             case UsageReported():
                 self.tokens_used = event.total_tokens
-            case ReasoningDelta() | Status() | SourceFound() | Cited():
+            case ReasoningDelta(text):
+                self._thoughts.append(text)
+            case Cited(citations):
+                self.citations = [wire.Citation.of(citation) for citation in citations]
+            case Status() | SourceFound():
                 pass
             case Finished() | Canceled() | Failed() | Interrupted():
                 self.ending = event
@@ -91,12 +105,14 @@ def completion_of(asked: Asked, segments: Sequence[Segment]) -> wire.Completion:
         answer.take(segment)
     if isinstance(answer.ending, Failed | Interrupted):
         raise ProviderError(answer.ending.message, kind=answer.ending.kind)
+    thinking = answer.thinking if asked.shows_thinking else UNSET
     return wire.Completion(
         asked.id,
         asked.model,
-        wire.Said("assistant", answer.text),
+        wire.Said("assistant", answer.text, thinking),
         answer.tokens_used,
         answer.finish_reason,
+        answer.citations if asked.shows_citations else UNSET,
     )
 
 
@@ -123,6 +139,8 @@ class CompletionFrames:
         self._answer.take(segment)
         if segment.kind is EventKind.TEXT:
             return segment.framed("platform", _content)
+        if segment.kind is EventKind.REASONING and self._asked.shows_thinking:
+            return _event(wire.Thinking(segment.body))
         ending = self._answer.ending
         if ending is None:
             return b""
@@ -139,6 +157,8 @@ class CompletionFrames:
             self._asked.model,
             self._answer.tokens_used,
             self._answer.finish_reason,
+            self._answer.thinking if self._asked.shows_thinking else UNSET,
+            self._answer.citations if self._asked.shows_citations else UNSET,
         )
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from palaver.domain import accounts, conversations, providers, users
+from palaver.domain import accounts, conversations, providers, sources, users
 from palaver.domain.conversations import MessageRole, parse_new_chat
 from palaver.domain.errors import Fault, FieldFault, InvalidInput
 from palaver.domain.generations import Options
@@ -306,7 +306,14 @@ class CompletionRequest(Struct):
     @property
     def options(self) -> Options:
         """Return how the model is asked."""
-        return Options(self.temperature, self.top_p, self.max_tokens)
+        return Options(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_tokens=self.max_tokens,
+            use_rag=self.use_rag,
+            use_web_grounding=self.use_web_grounding,
+            use_extended_thinking=self.use_extended_thinking,
+        )
 
     def _faults(self) -> Iterator[FieldFault]:
         place, last = ("body", "messages", len(self.messages) - 1), self.messages[-1]
@@ -316,34 +323,51 @@ class CompletionRequest(Struct):
         elif not last.content.strip():
             message = "A message may not be blank."
             yield FieldFault((*place, "content"), Fault.BLANK, message, "str", 1)
-        for name, noun in _NOT_YET.items():
-            if getattr(self, name):
-                yield FieldFault(("body", name), Fault.NOT_ALLOWED, f"This server has no {noun}.")
 
 
-_NOT_YET: Final = {
-    "use_web_grounding": "web grounding",
-    "use_extended_thinking": "extended thinking",
-    "use_rag": "documents to answer from",
-}
-"""Flags of what is not built: nothing is left out in silence."""
+class Citation(Struct):
+    """A span that the answer cites as `[index]`.
+
+    `quote` is what stands from `start` to `end` of the source's text, in code points.
+    """
+
+    index: int
+    kind: Literal["document", "web", "memory"]
+    id: str
+    title: str
+    url: str | None
+    page: int | None
+    quote: str
+    start: int
+    end: int
+    score: float
+
+    @classmethod
+    def of(cls, citation: sources.Citation) -> "Citation":
+        """Render a citation."""
+        return cls(*msgspec.structs.astuple(citation))
 
 
 class Said(Struct):
-    """The answer."""
+    """The answer; what the model thought before it, where that was asked for."""
 
     role: Literal["assistant"]
     content: str
+    thinking: str | UnsetType = UNSET
 
 
 class Completion(Struct):
-    """The whole answer; its `model` is the name that was asked for."""
+    """The whole answer; its `model` is the name that was asked for.
+
+    `citations` are there where the answer was to rest on documents or the web.
+    """
 
     id: str
     model: str | None
     message: Said
     tokens_used: int
     finish_reason: FinishReason
+    citations: list[Citation] | UnsetType = UNSET
 
 
 class Streamed(Struct):
@@ -355,10 +379,18 @@ class Streamed(Struct):
     model: str | None
     tokens_used: int
     finish_reason: FinishReason
+    thinking: str | UnsetType = UNSET
+    citations: list[Citation] | UnsetType = UNSET
 
 
 class Content(Struct, tag="content"):
     """An event of a stream: more of the answer."""
+
+    text: str
+
+
+class Thinking(Struct, tag="thinking"):
+    """An event of a stream: more of what the model thinks, where that was asked for."""
 
     text: str
 
