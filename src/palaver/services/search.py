@@ -1,7 +1,5 @@
-"""Search over one's own titles and messages, and the fold that keeps the index up with them."""
+"""Search over one's own titles and messages."""
 
-import asyncio
-from collections.abc import Sequence
 from typing import Final
 
 from palaver.domain.errors import Fault, InvalidInput
@@ -14,13 +12,12 @@ from palaver.domain.search import (
     excerpt,
 )
 from palaver.domain.users import Actor
-from palaver.kit.words import QUERY_MAX_LENGTH, Query, words
+from palaver.kit.words import QUERY_MAX_LENGTH, Query
+from palaver.services.folding import WORDS_KINDS, Folder
 from palaver.storage.database import Database
-from palaver.storage.search import Entry, Found, Pending
+from palaver.storage.search import Found
 
-FOLD_MAX: Final = 64  # rows in one transaction: about 2 ms of the loop
-OWN_FOLDS_MAX: Final = 10  # before a search; only an import leaves more than that behind
-_LONG: Final = 50_000  # code points that are cut into words beside the loop, not on it
+OWN_ROWS_MAX: Final = 640  # that are folded before a search; only an import leaves more behind
 
 
 class SearchService:
@@ -28,6 +25,7 @@ class SearchService:
 
     def __init__(self, db: Database) -> None:
         self.db = db
+        self._folder = Folder(db)
 
     async def search(
         self, actor: Actor, q: str, *, cursor: str | None = None, limit: int = PAGE_MAX
@@ -46,7 +44,7 @@ class SearchService:
         size = min(limit, PAGE_MAX, HITS_MAX - offset)
         if not query or size < 1:
             return SearchPage([], None)
-        await self._fold_own(actor.owner_id)
+        await self._folder.fold_own(actor.owner_id, WORDS_KINDS, rows_max=OWN_ROWS_MAX)
         async with self.db.read() as tx:
             found = await tx.search.find(
                 query, owner_id=actor.owner_id, limit=size + 1, offset=offset
@@ -60,38 +58,12 @@ class SearchService:
     async def fold(self, actor: Actor) -> int:
         """Move what waits, of everybody, into the index; return how much it was. For jobs."""
         actor.require_admin()
-        return await self._fold(owner_id=None)
+        return await self._folder.fold()
 
-    async def _fold_own(self, owner_id: int) -> None:
-        for _ in range(OWN_FOLDS_MAX):
-            if await self._fold(owner_id=owner_id) < FOLD_MAX:
-                return
-
-    async def _fold(self, *, owner_id: int | None) -> int:
-        async with self.db.read() as tx:
-            pending = await tx.search.pending(owner_id=owner_id, limit=FOLD_MAX)
-        if not pending:
-            return 0
-        entries = await _entries(pending)
-        async with self.db.transaction() as tx:
-            # Another fold may have been first; whoever takes the last row of a ref has read a
-            # text at least as new as that row, so the index ends with the newest.
-            taken = await tx.search.claim(row.id for row in pending)
-            refs = {(row.kind, row.ref) for row in pending if row.id in taken}
-            await tx.search.put(entry for entry in entries if (entry.kind, entry.ref) in refs)
-        return len(pending)
-
-
-async def _entries(pending: Sequence[Pending]) -> Sequence[Entry]:
-    """Return one entry a ref, with the words of its text."""
-    entries = {}
-    for row in pending:
-        place = (row.kind, row.ref)
-        if place not in entries:
-            text = row.text or ""
-            found = words(text) if len(text) < _LONG else await asyncio.to_thread(words, text)
-            entries[place] = Entry(row.owner_id, row.kind, row.ref, found)
-    return list(entries.values())
+    async def fold_of(self, actor: Actor, owner_id: int) -> int:
+        """Move some of one owner's chunks that wait into the index; return how many. For jobs."""
+        actor.require_admin()
+        return await self._folder.fold_some(owner_id, [SearchKind.CHUNK])
 
 
 def _parse(q: str) -> Query:

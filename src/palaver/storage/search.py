@@ -1,4 +1,7 @@
-"""Full text: one index for all kinds, per engine, behind one tokenizer (`kit.words`).
+"""What changed since it was indexed, and full text over titles and messages.
+
+One tokenizer (`kit.words`) stands before each engine's own index. Memories and chunks are ranked by
+any word, in postings of our own: `storage.postings`.
 
 Whoever changes a text enqueues its ref in the same transaction. A fold moves many at once into the
 index, and reads each text as it is then; so it does not matter who folds, how often, or when.
@@ -76,6 +79,12 @@ _TEXT: Final = f"""case p.kind
         select substr(m.text, 1, {TEXT_MAX})
         from messages m join conversations c on c.id = m.conversation_id
         where m.id = p.ref and {_SHOWN_MESSAGE})
+    when {SearchKind.MEMORY:d} then (
+        select y.content from memories y where y.id = p.ref)
+    when {SearchKind.CHUNK:d} then (
+        select d.title || ' ' || coalesce(k.heading, '') || ' ' || k.text
+        from chunks k join documents d on d.id = k.document_id
+        where k.id = p.ref and d.deleted_at is null)
     end"""
 _PENDING: Final = Statement(
     f"""select p.id, p.owner_id, p.kind, p.ref, {_TEXT}
@@ -84,7 +93,8 @@ _PENDING: Final = Statement(
 )
 _PENDING_OF: Final = Statement(
     f"""select p.id, p.owner_id, p.kind, p.ref, {_TEXT}
-    from search_pending p where p.owner_id = :owner_id order by p.id limit :limit""",
+    from search_pending p
+    where p.owner_id = :owner_id and p.kind {{in_numbers kinds}} order by p.id limit :limit""",
     Pending,
 )
 _CLAIM: Final = Statement(
@@ -191,11 +201,21 @@ class SearchStore:
         """Say that the text behind `ref` changed, appeared or is gone."""
         await self._connection.run(_ENQUEUE, owner_id=owner_id, kind=int(kind), ref=ref)
 
-    async def pending(self, *, owner_id: int | None, limit: int) -> list[Pending]:
+    async def enqueue_all(self, *, owner_id: int, kind: SearchKind, refs: Iterable[int]) -> None:
+        """Say the same of many refs of one owner and kind."""
+        place = {"owner_id": owner_id, "kind": int(kind)}
+        await self._connection.many(_ENQUEUE, [{**place, "ref": ref} for ref in refs])
+
+    async def pending(self, *, limit: int) -> list[Pending]:
         """Return what waits to be folded, oldest first, with its text of now."""
-        if owner_id is None:
-            return await self._connection.all(_PENDING, limit=limit)
-        return await self._connection.all(_PENDING_OF, owner_id=owner_id, limit=limit)
+        return await self._connection.all(_PENDING, limit=limit)
+
+    async def pending_of(
+        self, owner_id: int, kinds: Iterable[SearchKind], *, limit: int
+    ) -> list[Pending]:
+        """Return what of an owner's waits to be folded, oldest first."""
+        listed = msgspec.json.encode([int(kind) for kind in kinds]).decode()
+        return await self._connection.all(_PENDING_OF, owner_id=owner_id, kinds=listed, limit=limit)
 
     async def claim(self, ids: Iterable[int]) -> set[int]:
         """Take pending rows for this fold; return those that nobody else had taken."""
@@ -226,7 +246,7 @@ class SearchStore:
             await self._connection.many(_PUT, rows)
 
     async def remove(self, kind: SearchKind, refs: Iterable[int]) -> None:
-        """Take refs out of the index."""
+        """Take titles or messages out of the index."""
         await self._connection.many(_REMOVE, [{"kind": int(kind), "ref": ref} for ref in refs])
 
     async def find(
