@@ -1,5 +1,6 @@
 """What the simulated provider is told to do with a request, and all the ways in which it can fail."""
 
+import base64
 import enum
 import json
 from collections.abc import Iterator, Mapping
@@ -9,6 +10,10 @@ from typing import Any
 COUNTED: Mapping[str, Any] = {}
 """Stands for usage that the simulator counts by itself: a word of the prompt or a delta is a token."""
 HUGE_BYTES = 64 * 1024 * 1024
+PICTURE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
+"""What a simulated model paints: a PNG of one pixel."""
 
 
 class Failure(enum.StrEnum):
@@ -37,6 +42,11 @@ class Script:
     words: tuple[str, ...] = ("Hello", ",", " world", "!")
     reasoning: tuple[str, ...] = ()
     reasoning_field: str = "reasoning_content"
+    annotations: tuple[Mapping[str, Any], ...] = ()  # of the answer, in its last delta
+    annotates_first: bool = False  # or in its first
+    found: Mapping[str, Any] = field(default_factory=dict)  # beside the choices of every event
+    picture: bytes = PICTURE
+    picture_address: str | None = None  # given in place of the picture
     delay_seconds: float = 0.0  # before each delta
     finish_reason: str | None = "stop"
     usage: Mapping[str, Any] | None = field(default_factory=lambda: COUNTED)
@@ -58,10 +68,15 @@ class Script:
     def deltas(self, number: int) -> Iterator[dict[str, Any]]:
         """Return what the deltas of the `number`th request hold, in order."""
         tag = f" {number}." if self.is_varied else ""
+        annotated = {"annotations": [dict(annotation) for annotation in self.annotations]}
+        if self.annotations and self.annotates_first:
+            yield annotated
         for text in self.reasoning:
             yield {self.reasoning_field: text}
         for at, text in enumerate(self.words):
             yield {"content": f"{tag}{at}{text}" if tag else text}
+        if self.annotations and not self.annotates_first:
+            yield annotated
 
 
 def error(status: int, message: str, **more: Any) -> Script:
@@ -71,12 +86,23 @@ def error(status: int, message: str, **more: Any) -> Script:
     return Script(status=status, headers=headers, body=json.dumps(body).encode())
 
 
+def cited(url: str, start: int = 0, end: int = 0, **more: Any) -> dict[str, Any]:
+    """Return the annotation of a page, in OpenAI's words; `content` is what OpenRouter adds."""
+    citation = {"url": url, "title": "A page", "start_index": start, "end_index": end, **more}
+    return {"type": "url_citation", "url_citation": citation}
+
+
 _LONG = tuple(f" word{at}" for at in range(400))
 MODELS: Mapping[str, Script] = {
     "fast": Script(),
     "slow": Script(words=_LONG, delay_seconds=0.05),
     "varied": Script(words=_LONG, delay_seconds=0.02, is_varied=True),
     "thinking": Script(reasoning=("Let", " me", " think."), delay_seconds=0.1),
+    "thinking-in-tags": Script(words=("<th", "ink>Let me", " see.</think>", "\n\nHello", "!")),
+    "searching": Script(
+        words=("It rained ", "([A page](https://a.example/rain))", "."),
+        annotations=(cited("https://a.example/rain", 10, 46),),
+    ),
     "tools": Script(words=(), finish_reason="tool_calls"),
     "whole": Script(answers_whole=True),
     **{failure.value: Script(failure=failure) for failure in Failure},

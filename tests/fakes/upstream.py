@@ -7,6 +7,7 @@ By hand: `python -m tests.fakes.upstream --port 9999`, then name one of `MODELS`
 
 import argparse
 import asyncio
+import base64
 import time
 from collections.abc import Mapping
 from itertools import islice
@@ -43,6 +44,14 @@ class _ChatAnswer(Answer):
                 await upstream.gate.wait()
                 if not await self.refused():
                     await self._complete()
+            case "POST", "/v1/images/generations":
+                self.script = upstream.script_for(seen)
+                if not await self.refused():
+                    await self._paint()
+            case "GET", "/pictures/1.png":
+                self.script = upstream.next_planned() or Script()
+                if not await self.refused():
+                    await self.whole(self.script.picture, "image/png")
             case method, path:
                 self.script = error(
                     404, f"Invalid URL ({method} {path})", type="invalid_request_error"
@@ -76,6 +85,22 @@ class _ChatAnswer(Answer):
             await self.event("[DONE]")
         await self.chunked(b"")
 
+    async def _paint(self) -> None:
+        script = self.script
+        picture: dict[str, Any] = {"b64_json": base64.b64encode(script.picture).decode()}
+        if script.picture_address is not None:
+            picture = {"url": script.picture_address}
+        body: dict[str, Any] = {"created": int(time.time()), "data": [picture]}
+        if script.usage is not None:
+            counted = len(self.seen.body["prompt"].split())
+            body["usage"] = script.usage or {
+                "input_tokens": counted,
+                "output_tokens": 1_056,
+                "total_tokens": counted + 1_056,
+                "input_tokens_details": {"text_tokens": counted, "image_tokens": 0},
+            }
+        await self.json(body)
+
     async def spoil(self, failure: Failure) -> None:
         wrong = {"choices": {"delta": 7}}
         await self.event(
@@ -84,18 +109,31 @@ class _ChatAnswer(Answer):
 
     def _chunk(self, delta: Mapping[str, Any], reason: str | None = None) -> dict[str, Any]:
         choice = {"index": 0, "delta": dict(delta), "logprobs": None, "finish_reason": reason}
-        return {**self._frame("chat.completion.chunk"), "choices": [choice], "usage": None}
+        frame = {**self._frame("chat.completion.chunk"), **self.script.found}
+        return {**frame, "choices": [choice], "usage": None}
 
     def _completion(self) -> dict[str, Any]:
-        texts: dict[str, str] = {}
+        said: dict[str, Any] = {}
         for delta in self.script.deltas(self.seen.number):
-            for name, text in delta.items():
-                texts[name] = texts.get(name, "") + text
-        message = {"role": "assistant", "content": None, "refusal": None, **texts}
+            for name, more in delta.items():
+                said[name] = said[name] + more if name in said else more
+        if "image" in self.seen.body.get("modalities", ()):
+            said["images"] = [{"type": "image_url", "image_url": {"url": self._picture_address()}}]
+        message = {"role": "assistant", "content": None, "refusal": None, **said}
         reason = self.script.finish_reason or "stop"
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
         usage = {} if self.script.usage is None else {"usage": self._usage()}
-        return {**self._frame("chat.completion"), "choices": [choice], **usage}
+        return {
+            **self._frame("chat.completion"),
+            **self.script.found,
+            "choices": [choice],
+            **usage,
+        }
+
+    def _picture_address(self) -> str:
+        if self.script.picture_address is not None:
+            return self.script.picture_address
+        return f"data:image/png;base64,{base64.b64encode(self.script.picture).decode()}"
 
     def _frame(self, object_: str) -> dict[str, Any]:
         id = f"chatcmpl-{self.seen.number:08d}"

@@ -6,12 +6,33 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from palaver.domain.errors import ProviderError
-from palaver.domain.events import Finished, FinishReason, ReasoningDelta, TextDelta, UsageReported
+from palaver.domain.events import (
+    Finished,
+    FinishReason,
+    ReasoningDelta,
+    SourceFound,
+    TextDelta,
+    UsageReported,
+)
 from palaver.domain.providers import CompletionEvent, CompletionRequest, Provider, Turn
+from palaver.domain.sources import Source
+from palaver.providers.openai import OpenAIProvider
+from palaver.providers.openai.asking import Server
 
 
 def ask(text: str = "How are you?", *, model: str = "sim", **options: Any) -> CompletionRequest:
     return CompletionRequest(model, (Turn("system", "Be brief."), Turn("user", text)), **options)
+
+
+def asking(provider: OpenAIProvider, request: CompletionRequest) -> dict[str, object]:
+    """Return what a provider would send: of servers that no test can reach."""
+    return provider._asker.body(request)
+
+
+def speaking_to(provider: OpenAIProvider, server: Server) -> OpenAIProvider:
+    """Let a provider take the simulator for one of those who are known by their address."""
+    provider._asker.server = server
+    return provider
 
 
 @dataclass
@@ -28,6 +49,10 @@ class Outcome:
     @property
     def reasoning(self) -> str:
         return "".join(event.text for event in self.events if isinstance(event, ReasoningDelta))
+
+    @property
+    def sources(self) -> list[Source]:
+        return [event.source for event in self.events if isinstance(event, SourceFound)]
 
     @property
     def usage(self) -> UsageReported | None:

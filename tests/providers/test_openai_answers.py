@@ -12,7 +12,7 @@ from palaver.providers.openai import OpenAIProvider
 from tests.fakes.scripts import Failure, Script, error
 from tests.fakes.upstream import Upstream
 from tests.providers.conftest import Build
-from tests.providers.helpers import ask, outcome, words
+from tests.providers.helpers import ask, asking, outcome, words
 
 
 async def test_an_answer_comes_delta_by_delta_with_usage_before_its_end(
@@ -76,14 +76,14 @@ async def test_without_a_key_no_authorization_is_sent(
 def test_each_server_is_told_the_cap_in_its_own_word(
     build: Build, base_url: str, field: str
 ) -> None:
-    body = build(base_url=base_url)._body(ask(max_tokens=5))
+    body = asking(build(base_url=base_url), ask(max_tokens=5))
     assert {name for name in body if name.startswith("max_")} == {field}
 
 
 def test_openrouter_is_asked_for_the_cost(build: Build) -> None:
-    body = build(base_url="https://openrouter.ai/api/v1")._body(ask())
+    body = asking(build(base_url="https://openrouter.ai/api/v1"), ask())
     assert body["usage"] == {"include": True}
-    assert "usage" not in build()._body(ask())
+    assert "usage" not in asking(build(), ask())
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])

@@ -9,9 +9,11 @@ from palaver.domain.errors import ErrorKind, ProviderError
 from palaver.domain.models import ListedModel, ModelProfile, ModelType
 from palaver.domain.providers import Capabilities
 from palaver.providers.openai import OpenAIProvider
+from palaver.providers.openai.asking import Server
 from tests.fakes.scripts import Script, error
 from tests.fakes.upstream import Upstream
 from tests.providers.conftest import Build
+from tests.providers.helpers import speaking_to
 
 OPENROUTER = {
     "id": "anthropic/claude-sonnet-4.5",
@@ -28,7 +30,7 @@ ENTRIES: list[tuple[dict[str, Any], ListedModel]] = [
         ListedModel(
             "anthropic/claude-sonnet-4.5",
             "Anthropic: Claude Sonnet 4.5",
-            ModelProfile(1_000_000, 64_000, sees=True, thinks=True, has_tools=True, has_json_mode=True),
+            ModelProfile(1_000_000, 64_000, sees=True, thinks=True, has_tools=True, has_json_mode=True, continues=True),
         ),
     ),
     (
@@ -60,6 +62,18 @@ ENTRIES: list[tuple[dict[str, Any], ListedModel]] = [
         ListedModel("a/painter", "a/painter", ModelProfile(type=ModelType.IMAGE)),
     ),
     (
+        {"id": "google/gemini-2.5-flash-image", "architecture": {"output_modalities": ["image", "text"]}},
+        ListedModel("google/gemini-2.5-flash-image", "google/gemini-2.5-flash-image", ModelProfile(type=ModelType.IMAGE)),
+    ),
+    (  # it talks, and makes a picture now and then
+        {"id": "a/talker", "architecture": {"output_modalities": ["image", "text"]}},
+        ListedModel("a/talker", "a/talker"),
+    ),
+    (
+        {"id": "gpt-5-search-api"},
+        ListedModel("gpt-5-search-api", "gpt-5-search-api", ModelProfile(128_000, 16_384, has_tools=True, searches=True)),
+    ),
+    (
         {"id": "unheard-of", "name": None, "context_length": -1},
         ListedModel("unheard-of", "unheard-of"),
     ),
@@ -72,6 +86,20 @@ async def test_a_model_is_known_by_its_servers_word_else_by_its_name(
 ) -> None:
     upstream.models = [entry]
     assert await provider.list_models() == [model]
+
+
+async def test_openrouter_searches_with_every_model_that_talks(
+    provider: OpenAIProvider, upstream: Upstream
+) -> None:
+    upstream.models = [
+        OPENROUTER,
+        {"id": "google/gemma-2b-it", "architecture": {"output_modalities": ["text"]}},
+        {"id": "a/painter", "architecture": {"output_modalities": ["image"]}},
+    ]
+    here = [model.profile.searches for model in await provider.list_models()]
+    speaking_to(provider, Server.OPENROUTER)
+    there = [model.profile.searches for model in await provider.list_models()]
+    assert (here, there) == ([False, False, False], [True, True, False])
 
 
 async def test_what_cannot_be_talked_with_or_read_is_passed_over(

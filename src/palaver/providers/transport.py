@@ -48,6 +48,7 @@ class Transport:
     ) -> "Reply":
         """Send a request and wait for the head of its answer, whatever its status.
 
+        `path` goes on where the base URL ends; an address in full must be of the same host.
         `wait_seconds` also bounds how long the answer's first delta may take from now on.
         Raises `ProviderError`; the caller closes the reply.
         """
@@ -58,7 +59,7 @@ class Transport:
             async with asyncio.timeout(wait_seconds):
                 response = await self._sessions().request(
                     method,
-                    self.settings.base_url + path,
+                    path if "://" in path else self.settings.base_url + path,
                     # Bytes would be written at once, however many; a file goes in pieces.
                     data=None if body is None else io.BytesIO(body),
                     headers=headers,

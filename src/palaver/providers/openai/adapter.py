@@ -1,12 +1,11 @@
 """OpenAI, OpenRouter, LM Studio, Ollama, vLLM, llama.cpp …: everything with `/chat/completions`."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 
-from palaver.domain.errors import ProviderError
+from palaver.domain.errors import ErrorKind, ProviderError
 from palaver.domain.models import ListedModel
 from palaver.domain.providers import (
     Capabilities,
@@ -19,16 +18,18 @@ from palaver.domain.providers import (
     best_of,
     makes_no_images,
 )
-from palaver.providers.answers import Answer
-from palaver.providers.openai import listing, refusals
-from palaver.providers.openai.wire import Interpreter
+from palaver.providers import failures
+from palaver.providers.answers import Answer, ErrorSent
+from palaver.providers.openai import images, listing, refusals
+from palaver.providers.openai.asking import Asker, Server
+from palaver.providers.openai.citing import Citer
+from palaver.providers.openai.interpreter import Interpreter, SearchingInterpreter
 from palaver.providers.transport import Reply, Transport
 
 LIST_TIMEOUT_SECONDS: Final = 15.0
 ERROR_TIMEOUT_SECONDS: Final = 5.0
 MAX_ERROR_BYTES: Final = 64 * 1024
 MAX_LIST_BYTES: Final = 16 * 1024 * 1024
-_TOKEN_LIMITS: Final = ("max_tokens", "max_completion_tokens")
 
 
 def build(settings: ProviderSettings) -> Provider:
@@ -44,13 +45,7 @@ class OpenAIProvider:
         key = settings.api_key
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._transport = Transport(settings, headers=headers)
-        host = urlsplit(settings.base_url).hostname or ""
-        self._is_openrouter = host == "openrouter.ai" or host.endswith(".openrouter.ai")
-        # OpenAI's reasoning models refuse the older name, all others may not know the newer one.
-        is_openai = host.endswith((".openai.com", ".openai.azure.com"))
-        self._token_limit = settings.max_tokens_field or _TOKEN_LIMITS[is_openai]
-        # What a model has refused to be told, so that it is asked only once in vain.
-        self._rejected: dict[str, set[str]] = {}
+        self._asker = Asker(settings)
         self._capabilities = Capabilities(streaming=settings.streams)
 
     @property
@@ -82,13 +77,14 @@ class OpenAIProvider:
         finally:
             reply.close()
         try:
-            models, error = listing.parse(body)
+            models, error = listing.parse(body, all_search=self._is_openrouter)
         except (ValueError, RecursionError) as cause:
             message = f"What {self.name} sent is no list of models: is its base URL right?"
             raise ProviderError(message) from cause
         if error is not None:
             raise self._refused(refusals.parse(error))
         self._capabilities = best_of(models, streams=self.settings.streams)
+        self._asker.thinkers = frozenset(model.name for model in models if model.profile.thinks)
         return models
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent, None]:
@@ -103,78 +99,105 @@ class OpenAIProvider:
         finally:
             answer.close()
 
-    async def make_image(self, request: ImageRequest) -> MadeImage:  # noqa: ARG002  # not yet
-        """Refuse."""
-        raise makes_no_images(self.name)
+    async def make_image(self, request: ImageRequest) -> MadeImage:
+        """Have a picture made; see the port. Repeats only what was refused or not reached."""
+        path = "/chat/completions" if self._is_openrouter else "/images/generations"
+        reply = await self._transport.repeated(
+            lambda: self._asked(
+                path,
+                lambda: self._asker.image_body(request),
+                model=request.model,
+                wait_seconds=self.settings.whole_timeout_seconds,
+                absent=makes_no_images(self.name),
+            )
+        )
+        try:
+            found = images.parse(self.settings, await self._read(reply, images.MAX_BODY_BYTES))
+        except ErrorSent as error:
+            raise self._refused(refusals.parse(error.error), model=request.model) from error
+        finally:
+            reply.close()
+        content = await self._fetched(found.address) if found.address else found.content
+        return MadeImage(content, found.usage)
+
+    async def _fetched(self, address: str) -> bytes:
+        """Return a picture that the server keeps at an address of its own."""
+        reply = await self._transport.open("GET", address, wait_seconds=LIST_TIMEOUT_SECONDS)
+        try:
+            if reply.status != 200:
+                raise await self._failure(reply)
+            content = await self._read(reply, images.MAX_IMAGE_BYTES + 1)
+        finally:
+            reply.close()
+        if len(content) > images.MAX_IMAGE_BYTES:
+            raise images.too_large(self.settings)
+        return content
+
+    async def _read(self, reply: Reply, max_bytes: int) -> bytes:
+        reply.heard(self.settings.whole_timeout_seconds)
+        return await reply.whole(max_bytes=max_bytes)
 
     async def _begin(self, request: CompletionRequest) -> tuple[Answer, list[CompletionEvent]]:
         """Send the request and wait for the first events of the answer."""
         settings = self.settings
         wait_seconds = settings.first_timeout_seconds or settings.idle_timeout_seconds
-        if not settings.streams:
-            wait_seconds = settings.whole_timeout_seconds
-        while True:
-            sent = self._body(request)
-            reply = await self._transport.open(
-                "POST",
-                "/chat/completions",
-                body=msgspec.json.encode(sent),
-                wait_seconds=wait_seconds,
+        reply = await self._asked(
+            "/chat/completions",
+            lambda: self._asker.body(request),
+            model=request.model,
+            wait_seconds=wait_seconds if settings.streams else settings.whole_timeout_seconds,
+        )
+        try:
+            answer = Answer(
+                settings,
+                reply,
+                self._interpreter(request),
+                sent=lambda error: self._refused(refusals.parse(error), model=request.model),
             )
-            try:
-                if reply.status == 200:
-                    answer = Answer(
-                        settings,
-                        reply,
-                        Interpreter(),
-                        sent=lambda error: self._refused(
-                            refusals.parse(error), model=request.model
-                        ),
-                    )
-                    return answer, await answer.read()
-                refusal = await self._refusal(reply)
-            except BaseException:
-                reply.close()
-                raise
+            return answer, await answer.read()
+        except BaseException:
             reply.close()
-            if not self._learns(
-                request.model, refusals.rejected_field(reply.status, refusal, sent)
-            ):
-                raise self._refused(refusal, reply, model=request.model)
+            raise
 
-    def _body(self, request: CompletionRequest) -> dict[str, object]:
-        rejected = self._rejected.get(request.model, ())
-        token_limit = self._token_limit
-        if token_limit in rejected:
-            token_limit = _TOKEN_LIMITS[token_limit == _TOKEN_LIMITS[0]]
-        streams = self.settings.streams
-        body: dict[str, object] = {
-            "model": request.model,
-            "messages": [{"role": turn.role, "content": turn.text} for turn in request.turns],
-            "stream": streams,
-            "stream_options": {"include_usage": True} if streams else None,
-            token_limit: request.max_tokens,
-            "temperature": request.temperature,
-            "top_p": request.top_p,
-            "user": request.user,
-            "usage": {"include": True} if self._is_openrouter else None,
-        }
-        return {
-            name: value
-            for name, value in body.items()
-            if value is not None and (name not in rejected or name == token_limit)
-        }
+    def _interpreter(self, request: CompletionRequest) -> Interpreter:
+        if not request.searches_web:
+            return Interpreter()
+        refers = "sonar" in request.model
+        return SearchingInterpreter(Citer(self.name, first=request.first_source, refers=refers))
 
-    def _learns(self, model: str, field: str | None) -> bool:
-        """Remember a field that this model does not take; False where that is nothing new."""
-        if field is None:
-            return False
-        rejected = self._rejected.setdefault(model, set())
-        # A cap on the answer is never left out: it is what was reserved. It has two names.
-        if field in rejected or (field in _TOKEN_LIMITS and not rejected.isdisjoint(_TOKEN_LIMITS)):
-            return False
-        rejected.add(field)
-        return True
+    async def _asked(
+        self,
+        path: str,
+        body: Callable[[], Mapping[str, object]],
+        *,
+        model: str,
+        wait_seconds: float,
+        absent: ProviderError | None = None,
+    ) -> Reply:
+        """Return the reply to what was taken; asks anew as long as a refusal teaches how.
+
+        `absent` is raised where there is nothing at the path.
+        """
+        while True:
+            sent = body()
+            reply = await self._transport.open(
+                "POST", path, body=msgspec.json.encode(sent), wait_seconds=wait_seconds
+            )
+            if reply.status == 200:
+                return reply
+            try:
+                refusal = await self._refusal(reply)
+            finally:
+                reply.close()
+            if not self._asker.learns(model, reply.status, refusal, sent):
+                error = self._refused(refusal, reply, model=model)
+                if absent is not None and reply.status in (404, 405, 501):
+                    raise absent if error.kind is not ErrorKind.MODEL_NOT_FOUND else error
+                raise error
+
+    @property
+    def _is_openrouter(self) -> bool:
+        return self._asker.server is Server.OPENROUTER
 
     async def _failure(self, reply: Reply) -> ProviderError:
         return self._refused(await self._refusal(reply), reply)
@@ -197,5 +220,5 @@ class OpenAIProvider:
             model=model,
             retry_after_seconds=None
             if reply is None
-            else refusals.retry_after_seconds(reply.headers),
+            else failures.retry_after_seconds(reply.headers),
         )

@@ -1,5 +1,6 @@
 """Which models an OpenAI-compatible server lists, and what it tells about each of them."""
 
+import re
 from typing import Any, Final
 
 import msgspec
@@ -58,10 +59,11 @@ _decode = msgspec.json.Decoder(_Listing | list[msgspec.Raw]).decode
 _decode_entry = msgspec.json.Decoder(Entry).decode
 
 
-def parse(body: bytes) -> tuple[list[ListedModel], object]:
+def parse(body: bytes, *, all_search: bool = False) -> tuple[list[ListedModel], object]:
     """Return the models in the provider's order, and the error that stands in their place.
 
-    An entry that cannot be read is passed over. Raises `ValueError`, `RecursionError`.
+    `all_search` tells that the server itself searches the web, whatever the model. An entry that
+    cannot be read is passed over. Raises `ValueError`, `RecursionError`.
     """
     listing = _decode(body)
     if isinstance(listing, _Listing):
@@ -76,10 +78,13 @@ def parse(body: bytes) -> tuple[list[ListedModel], object]:
             continue
         if _is_named(entry) and entry.type not in _OTHER_TYPES and is_chat_model(entry.id):
             label = entry.name if entry.name and entry.name.isprintable() else entry.id
-            models[entry.id] = ListedModel(entry.id, label[:MAX_NAME_LENGTH], _profile(entry))
+            models[entry.id] = ListedModel(
+                entry.id, label[:MAX_NAME_LENGTH], _profile(entry, all_search=all_search)
+            )
     return list(models.values()), None
 
 
+_SEARCHES_HERE: Final = re.compile(r"gpt-|sonar")
 _OTHER_TYPES: Final = frozenset({"embeddings", "embedding", "rerank", "moderation", "audio"})
 
 
@@ -87,10 +92,13 @@ def _is_named(entry: Entry) -> bool:
     return 0 < len(entry.id) <= MAX_NAME_LENGTH and entry.id.isprintable()
 
 
-def _profile(entry: Entry) -> ModelProfile:
+def _profile(entry: Entry, *, all_search: bool) -> ModelProfile:
     """Return the provider's word, and the name's where it says nothing."""
     by_name = profile_by_name(entry.id)
     told = _told(entry)
+    type_ = _type(entry, by_name)
+    # Claude and Gemini search in their own protocols; in this one, only who is made for it.
+    searches = all_search or (by_name.searches and _SEARCHES_HERE.search(entry.id) is not None)
     return ModelProfile(
         context_tokens=_context_tokens(entry) or by_name.context_tokens,
         max_answer_tokens=_max_answer_tokens(entry) or by_name.max_answer_tokens,
@@ -98,7 +106,9 @@ def _profile(entry: Entry) -> ModelProfile:
         thinks=told.get("thinks", by_name.thinks),
         has_tools=told.get("has_tools", by_name.has_tools),
         has_json_mode=told.get("has_json_mode", by_name.has_json_mode),
-        type=_type(entry, by_name),
+        searches=searches and type_ is ModelType.TEXT,
+        continues=by_name.continues,
+        type=type_,
     )
 
 
@@ -141,6 +151,8 @@ def _told(entry: Entry) -> dict[str, bool]:
 
 def _type(entry: Entry, by_name: ModelProfile) -> ModelType:
     if entry.architecture is not None and entry.architecture.output_modalities is not None:
-        makes_text = "text" in entry.architecture.output_modalities
-        return ModelType.TEXT if makes_text else ModelType.IMAGE
+        made = entry.architecture.output_modalities
+        # Some that make pictures say a word beside; some that talk make a picture now and then.
+        makes_images = "image" in made and ("text" not in made or by_name.type is ModelType.IMAGE)
+        return ModelType.IMAGE if makes_images else ModelType.TEXT
     return ModelType.IMAGE if entry.type == "image" else by_name.type
