@@ -327,3 +327,52 @@ def test_the_page_lists_every_setting_and_no_other():
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"^\| `(PALAVER_[A-Z_]+)`", page, re.MULTILINE))
     assert listed == {PREFIX + key.upper() for key in FIELDS} | {"PALAVER_CONFIG"}
+
+
+# Web search
+
+
+def engine_of(environ: dict[str, str]):
+    engine = load(environ).search_engine
+    return engine and (engine.engine, engine.base_url, engine.api_key)
+
+
+def test_the_first_engine_that_is_set_up_searches():
+    keys = {"BRAVE_API_KEY": "b", "TAVILY_API_KEY": " t "}
+    assert engine_of({}) is None
+    assert engine_of(keys) == ("brave", "https://api.search.brave.com/res/v1", "b")
+    assert engine_of({**keys, "PALAVER_WEB_SEARCH": "tavily"})[2] == "t"
+    searxng = {**keys, "PALAVER_SEARXNG_URL": "http://127.0.0.1:8888/"}
+    assert engine_of(searxng) == ("searxng", "http://127.0.0.1:8888", None)
+    assert engine_of({**searxng, "PALAVER_WEB_SEARCH": "provider"}) is None
+    assert engine_of({**searxng, "PALAVER_WEB_SEARCH": "off"}) is None
+    moved = engine_of({"BRAVE_API_KEY": "b", "BRAVE_BASE_URL": "http://127.0.0.1:1/x/"})
+    assert moved == ("brave", "http://127.0.0.1:1/x", "b")
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"PALAVER_WEB_SEARCH": "brave"}, "BRAVE_API_KEY"),
+        ({"PALAVER_WEB_SEARCH": "searxng", "TAVILY_API_KEY": "t"}, "PALAVER_SEARXNG_URL"),
+        ({"PALAVER_WEB_SEARCH": "google"}, "PALAVER_WEB_SEARCH"),
+        ({"PALAVER_SEARXNG_URL": "127.0.0.1:8888"}, "PALAVER_SEARXNG_URL"),
+        ({"PALAVER_SEARXNG_URL": "http://u:s3cret@host"}, "PALAVER_SEARXNG_URL"),
+        ({"TAVILY_API_KEY": "s3cret\n2"}, "TAVILY_API_KEY"),
+        ({"BRAVE_API_KEY": "b", "BRAVE_BASE_URL": "x"}, "BRAVE_BASE_URL"),
+        ({"PALAVER_WEB_SEARCH_COST_USD": "-1"}, "PALAVER_WEB_SEARCH_COST_USD"),
+        ({"PALAVER_OUTBOUND_ALLOW_NETWORKS": "10.0.0.0/33"}, "PALAVER_OUTBOUND_ALLOW_NETWORKS"),
+        ({"PALAVER_OUTBOUND_ALLOW_NETWORKS": "intranet"}, "PALAVER_OUTBOUND_ALLOW_NETWORKS"),
+    ],
+)
+def test_a_search_that_cannot_be_is_refused_with_the_setting(environ, named):
+    assert named in refusal(environ)
+
+
+def test_networks_that_are_let_through_are_read_as_such():
+    settings = load({"PALAVER_OUTBOUND_ALLOW_NETWORKS": "10.1.2.3/16, 127.0.0.1,fd12::/32"})
+    assert settings.outbound_allow_networks == ("10.1.0.0/16", "127.0.0.1/32", "fd12::/32")
+
+
+def test_the_key_of_an_engine_is_not_shown():
+    assert "s3cret" not in repr(load({"BRAVE_API_KEY": "s3cret"}))

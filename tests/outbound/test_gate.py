@@ -1,11 +1,12 @@
 """The outbound gate over real sockets: where it connects, what it takes, how long it waits."""
 
 import asyncio
+import contextlib
 import gzip
 import ipaddress
 import socket
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
 import aiohttp
@@ -44,6 +45,31 @@ async def opened(names: Names) -> AsyncIterator[Open]:
 @pytest.fixture
 def gate(opened: Open) -> Gate:
     return opened()
+
+
+@contextlib.asynccontextmanager
+async def a_server(said: AsyncGenerator[bytes, None]) -> AsyncIterator[str]:
+    """Answer one request with these bytes, whatever they are; give the address."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            async for data in said:
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            pass
+        finally:
+            await said.aclose()
+            writer.close()
+            ended.set()
+
+    ended = asyncio.Event()
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    yield f"http://site.test:{server.sockets[0].getsockname()[1]}/"
+    await ended.wait()
+    server.close()
+    await server.wait_closed()
 
 
 async def refusal(work: Any) -> ProviderError:
@@ -332,22 +358,15 @@ async def test_drop_by_drop_ends_as_well(gate: Gate):
 
 
 async def test_a_head_that_drips_ends_as_well(gate: Gate):
-    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with_end = b"HTTP/1.1 200 OK\r\nA: "
-        try:
-            while True:
-                writer.write(with_end)
-                with_end = b"x"
-                await writer.drain()
-                await asyncio.sleep(0.01)
-        except ConnectionError:
-            writer.close()
+    async def drip() -> AsyncGenerator[bytes, None]:
+        yield b"HTTP/1.1 200 OK\r\nA: "
+        while True:
+            await asyncio.sleep(0.01)
+            yield b"x"
 
-    server = await asyncio.start_server(drip, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    error = await refusal(gate.get(f"http://site.test:{port}/", limits=SHORT))
+    async with a_server(drip()) as url:
+        error = await refusal(gate.get(url, limits=SHORT))
     assert error.kind is ErrorKind.PROVIDER_TIMEOUT
-    server.close()
 
 
 async def test_a_name_server_that_says_nothing_ends_as_well(opened: Open):
@@ -375,20 +394,15 @@ async def test_redirects_share_the_time(gate: Gate):
     [b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\n: \x00\r\n\r\n", b""],
 )
 async def test_what_speaks_no_http_is_told_without_what_it_said(gate: Gate, said: bytes):
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(said)
-        await writer.drain()
-        writer.close()
+    async def once() -> AsyncGenerator[bytes, None]:
+        yield said
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    error = await refusal(gate.get(f"http://site.test:{port}/"))
+    async with a_server(once()) as url:
+        error = await refusal(gate.get(url))
     assert error.message in {
         "What site.test answered cannot be read.",
         "site.test cannot be reached.",
     }
-    server.close()
 
 
 async def test_headers_without_end_are_refused(gate: Gate):

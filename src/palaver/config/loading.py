@@ -14,6 +14,7 @@ import msgspec
 from palaver.config.errors import ConfigError, guess, refuse_keys
 from palaver.config.providers import Providers
 from palaver.config.settings import CONFIG_FILE, FIELDS, PREFIX, SECRET, Settings, wanted
+from palaver.config.web_search import search_engine
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
@@ -40,7 +41,9 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             f"name them in {PREFIX}CORS_ORIGINS."
         )
     providers = Providers(environ, file.get("providers", {}), str(path), settings)
-    return msgspec.structs.replace(settings, providers=providers.all())
+    return msgspec.structs.replace(
+        settings, providers=providers.all(), search_engine=search_engine(environ, settings)
+    )
 
 
 def _read_file(path: str) -> dict[str, Any]:
@@ -115,6 +118,9 @@ _CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
         if "/" in network
         else str(ipaddress.ip_address(network))
         for network in networks
+    ),
+    "outbound_allow_networks": lambda networks: tuple(
+        str(ipaddress.ip_network(network, strict=False)) for network in networks
     ),
     "database_url": _matches(r"(postgres(ql)?://|sqlite:///).+"),
     "default_model": _matches(r"[^/\s]+/\S+"),

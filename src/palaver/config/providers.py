@@ -102,7 +102,7 @@ class Providers:
             id=id,
             name=section.name or (builtin.name if builtin else id),
             protocol=builtin.protocol if builtin else "openai",
-            base_url=_base_url(url, url_source),
+            base_url=web_address(url, url_source),
             api_key=key,
             key_setting=key_setting,
             idle_timeout_seconds=idle,
@@ -124,7 +124,7 @@ class Providers:
     def _key(self, id: str, section: Section) -> tuple[str | None, str]:
         variable = f"{id.upper()}_API_KEY"
         if id in BUILTIN and (text := self.environ.get(variable, "").strip()):
-            return _key(text, variable), variable
+            return printable_key(text, variable), variable
         where = f"`api_key` of [providers.{id}]"
         if section.api_key_env is not None:
             if not (text := self.environ.get(section.api_key_env, "").strip()):
@@ -132,20 +132,24 @@ class Providers:
                     f"`api_key_env` of [providers.{id}] names {section.api_key_env}, "
                     "which is not set."
                 )
-            return _key(text, section.api_key_env), section.api_key_env
+            return printable_key(text, section.api_key_env), section.api_key_env
         if section.api_key:
-            return _key(section.api_key.strip(), where), where
+            return printable_key(section.api_key.strip(), where), where
         return None, variable if id in BUILTIN else where
 
 
-def _key(text: str, source: str) -> str:
+def printable_key(text: str, source: str) -> str:
+    """Return a key that can go into a header. Raises `ConfigError`."""
     if not _KEY.fullmatch(text):
         raise ConfigError(f"{source} must be printable ASCII without spaces.")
     return text
 
 
-def _base_url(url: str, source: str) -> str:
-    """Return the address without a slash at its end; a name and password would end up in logs."""
+def web_address(url: str, source: str) -> str:
+    """Return the address without a slash at its end; a name and password would end up in logs.
+
+    Raises `ConfigError`.
+    """
     with contextlib.suppress(ValueError):
         parts = urlsplit(url.strip())
         if (

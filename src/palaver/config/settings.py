@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from palaver.domain.providers import ProviderSettings
+from palaver.domain.web import SearchMode, WebSearchSettings
 
 PREFIX: Final = "PALAVER_"
 CONFIG_FILE: Final = "PALAVER_CONFIG"
@@ -166,6 +167,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             le=1_000_000,
         ),
     ] = 8192
+    memories_per_user: Annotated[
+        int,
+        _value(
+            "a whole number from 0 to 1000000",
+            "How many memories one user may have.",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 10_000
     provider_idle_timeout_seconds: Annotated[
         float,
         _value(
@@ -175,6 +185,56 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             le=3600,
         ),
     ] = msgspec.field(default=60.0, name="provider_idle_timeout")
+    documents_per_user: Annotated[
+        int,
+        _value(
+            "a whole number from 0 to 1000000",
+            "Documents that one user may keep.",
+            ge=0,
+            le=1_000_000,
+        ),
+    ] = 1000
+    documents_bytes_per_user: Annotated[
+        int,
+        _value(
+            "a whole number from 0 to 1000000000000000",
+            "Bytes of all documents that one user may keep.",
+            ge=0,
+            le=10**15,
+        ),
+    ] = 1024**3
+    web_search: Annotated[
+        SearchMode | None,
+        _value(
+            "searxng, brave, tavily, provider or off",
+            "Who searches the web; `provider`: the model's own, where it has one; unset: the first "
+            "engine that is set up, else the provider.",
+        ),
+    ] = None
+    searxng_url: Annotated[
+        str | None,
+        _value(
+            "an address such as http://127.0.0.1:8888",
+            "A SearXNG that answers in JSON.",
+        ),
+    ] = None
+    web_search_cost_usd: Annotated[
+        float,
+        _value(
+            "USD from 0 to 1",
+            "What one search of an engine costs, for the ledger.",
+            ge=0,
+            le=1,
+        ),
+    ] = 0.0
+    outbound_allow_networks: Annotated[
+        tuple[str, ...],
+        _value(
+            "addresses or networks such as 10.1.0.0/16, separated by commas",
+            "Networks beside the public internet to which addresses that users and pages choose "
+            "may lead.",
+        ),
+    ] = ()
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         _value("debug, info, warning or error", "What is logged."),
@@ -184,6 +244,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "console"
 
     providers: tuple[ProviderSettings, ...] = ()  # in the order in which they are asked
+    search_engine: WebSearchSettings | None = None  # the one that `web_search` comes to
 
     @property
     def database(self) -> str:
@@ -206,7 +267,7 @@ SECRET: Final = frozenset({"secret_key", "bootstrap_token", "database_url"})
 FIELDS: Final = {
     field.encode_name: field
     for field in msgspec.structs.fields(Settings)
-    if field.name != "providers"
+    if field.name not in {"providers", "search_engine"}
 }
 """Every setting by its key in the TOML file, which is its variable's name in lower case."""
 

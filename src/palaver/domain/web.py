@@ -1,9 +1,28 @@
 """The ports to the web: a search engine, and whatever fetches a page as text."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
+
+from palaver.domain.extraction import Extracted
+
+SearchMode: TypeAlias = Literal["searxng", "brave", "tavily", "provider", "off"]
+"""Who searches: one engine, the provider of the model by itself, or nobody."""
+
+
+class WebSearchSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a search engine is and how it wants to be spoken to."""
+
+    engine: str  # a key of `palaver.outbound.web_search.ENGINES`
+    base_url: str  # without a slash at its end
+    api_key: str | None = None
+    key_setting: str | None = None  # where the key is set, for sentences: `BRAVE_API_KEY`
+    url_setting: str  # where the address is set
+
+    def __repr__(self) -> str:
+        """Leave the key out: what is shown may be logged."""
+        return f"WebSearchSettings({self.engine!r}, {self.base_url!r})"
 
 
 class WebHit(msgspec.Struct, frozen=True, gc=False):
@@ -18,8 +37,8 @@ class Page(msgspec.Struct, frozen=True, gc=False):
     """A page of the web reduced to its text."""
 
     url: str  # where it was found in the end, after redirects
-    title: str
-    text: str
+    title: str  # as it calls itself; "" where it does not
+    extracted: Extracted
 
 
 class WebSearch(Protocol):
