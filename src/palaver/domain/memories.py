@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from palaver.domain.checks import Change, Checks, Text
@@ -17,11 +17,9 @@ from palaver.domain.sources import Reason
 from palaver.domain.tokens import estimate_tokens
 
 CONTENT_MAX_LENGTH: Final = 10_000
-METADATA_MAX_LENGTH: Final = 10_000
-"""Code points of its JSON: what a client notes beside a memory is no second memory."""
 IMPORTANCE: Final = 0.5
-HALF_RANK: Final = 10
-"""The tenth hit of a search weighs about half of the first: see `fused`."""
+FADE: Final = 5
+"""How fast nearness fades with the rank of a hit: the seventh is half as near as the first."""
 ENTRY_OVERHEAD_TOKENS: Final = 32
 """What frames a memory in a prompt: its number and its title."""
 
@@ -98,7 +96,7 @@ class MemoryChange(Change, frozen=True, kw_only=True):
 
     content: Text = UNSET
     type: Text = UNSET  # a `MemoryType`
-    importance: float | msgspec.UnsetType = UNSET
+    importance: float | UnsetType = UNSET
 
     def of(self, memory: Memory, *, at: int) -> Memory:
         """Return the memory as it is afterwards. Raises `InvalidInput`, with every wrong field.
@@ -132,9 +130,6 @@ class NewMemory(msgspec.Struct, frozen=True, kw_only=True):
         checks = Checks()
         check_content(checks, self.content)
         _check_importance(checks, self.importance)
-        if len(self.metadata or "") > METADATA_MAX_LENGTH:
-            message = f"Use at most {METADATA_MAX_LENGTH} characters of JSON."
-            checks.blame("metadata", Fault.TOO_LONG, message, limit=METADATA_MAX_LENGTH)
         if (self.type == "chat") != (self.conversation is not None):
             message = "A memory of the type chat names its conversation, and no other does."
             checks.blame("conversation_id", Fault.NOT_ALLOWED, message)
@@ -166,8 +161,8 @@ def fused(
 ) -> list[RelevantMemory]:
     """Return memories with the best first: how near to the question, plus how important.
 
-    Nearness is `(HALF_RANK + 1) / (HALF_RANK + rank)`, 1 for the first hit and 0 for what was not
-    found. So the first dozen hits go before the most important memory that is about other things.
+    Nearness is `(FADE + 1) / (FADE + rank)`, 1 for the first hit and 0 for what was not found. So
+    six hits of middling importance go before the most important memory that is about other things.
     `note` is what the search has to say.
     """
     ranked = {hit.ref: (rank, hit) for rank, hit in enumerate(hits, start=1)}
@@ -176,7 +171,7 @@ def fused(
         nearness, reason = 0.0, _IMPORTANT
         if (found := ranked.get(memory.id)) is not None:
             rank, hit = found
-            nearness = (HALF_RANK + 1) / (HALF_RANK + rank)
+            nearness = (FADE + 1) / (FADE + rank)
             reason = Reason(text_rank=hit.text_rank, vector_rank=hit.vector_rank, note=note)
         chosen.append(RelevantMemory(memory, nearness + memory.importance, reason))
     return sorted(chosen, key=lambda each: each.score, reverse=True)

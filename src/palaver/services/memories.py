@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from palaver.domain.conversations import LIST_LIMIT
 from palaver.domain.cursors import LAST_ID, LIMIT, LIMIT_MAX, Stretch
-from palaver.domain.errors import Fault, InvalidInput, NotFound, QuotaExceeded
+from palaver.domain.errors import DomainError, ErrorKind, Fault, InvalidInput, NotFound
 from palaver.domain.memories import (
     ENTRY_OVERHEAD_TOKENS,
     FoundMemories,
@@ -70,7 +71,7 @@ class MemoryService:
     async def create(self, actor: Actor, new: NewMemory) -> ShownMemory:
         """Keep something; once, however often its request is repeated.
 
-        Raises `InvalidInput`, `NotFound` (the conversation), `QuotaExceeded`.
+        Raises `InvalidInput`, `NotFound` (the conversation), `DomainError` (`QUOTA_EXCEEDED`).
         """
         new.check()
         uuid = actor.uuid_for("memory")
@@ -206,16 +207,16 @@ class MemoryService:
         self,
         actor: Actor,
         *,
-        uses_memories: bool | None = None,
-        extracts_memories: bool | None = None,
+        uses_memories: bool | UnsetType = UNSET,
+        extracts_memories: bool | UnsetType = UNSET,
     ) -> MemorySettings:
-        """Change what the caller lets memories do; None leaves that alone."""
+        """Change what the caller lets memories do; UNSET leaves that alone."""
         async with self.db.transaction() as tx:
             await tx.users.lock(actor.owner_id)
             settings = await tx.memories.settings(actor.owner_id)
-            if uses_memories is not None:
+            if uses_memories is not UNSET:
                 settings = replace(settings, uses_memories=uses_memories)
-            if extracts_memories is not None:
+            if extracts_memories is not UNSET:
                 settings = replace(settings, extracts_memories=extracts_memories)
             await tx.memories.set(actor.owner_id, settings)
         return settings
@@ -258,13 +259,11 @@ async def room(tx: Tx, owner_id: int, *, per_user: int) -> int:
     return max(0, per_user - await tx.memories.count(owner_id=owner_id))
 
 
-def _full(per_user: int) -> QuotaExceeded:
-    return QuotaExceeded(
+def _full(per_user: int) -> DomainError:
+    return DomainError(
         f"You have {per_user} memories, as many as this server keeps. Delete one to make room.",
-        limit="memories",
-        window="lifetime",
-        reset_at=None,
-        retry_after_seconds=DAY // SECOND,
+        kind=ErrorKind.QUOTA_EXCEEDED,
+        retry_after_seconds=DAY // SECOND,  # no time helps: as limits of plans that never reset
     )
 
 
