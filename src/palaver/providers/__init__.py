@@ -9,8 +9,20 @@ from palaver.domain.providers import Provider, ProviderSettings
 # most commands talk to no provider.
 
 
+def _anthropic(settings: ProviderSettings) -> Provider:
+    from palaver.providers.anthropic import build  # noqa: PLC0415
+
+    return build(settings)
+
+
 def _demo(settings: ProviderSettings) -> Provider:
     from palaver.providers.demo import build  # noqa: PLC0415
+
+    return build(settings)
+
+
+def _gemini(settings: ProviderSettings) -> Provider:
+    from palaver.providers.gemini import build  # noqa: PLC0415
 
     return build(settings)
 
@@ -22,7 +34,9 @@ def _openai(settings: ProviderSettings) -> Provider:
 
 
 PROTOCOLS: Final[Mapping[str, Callable[[ProviderSettings], Provider]]] = {
+    "anthropic": _anthropic,
     "demo": _demo,
+    "gemini": _gemini,
     "openai": _openai,
 }
 
