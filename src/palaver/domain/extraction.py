@@ -13,7 +13,7 @@ import msgspec
 from palaver.domain.errors import DomainError, ErrorKind
 
 MAX_TEXT_CODE_POINTS: Final = 20_000_000
-"""As much text as 40 thick books have. A file of 32 MiB seldom has more; one that does is refused."""
+"""As much text as 40 thick books have; a file of 32 MiB seldom has more."""
 
 BlockKind: TypeAlias = Literal["heading", "paragraph", "list", "code", "table", "quote"]
 
@@ -35,7 +35,7 @@ class Span(msgspec.Struct, frozen=True, gc=False):
 
     start: int
     end: int
-    heading: str | None = None  # under which it stands: "Guide › Install"
+    heading: str | None = None  # the path of headings above it
 
 
 class Extracted(msgspec.Struct, frozen=True):

@@ -60,4 +60,10 @@ class Refused(msgspec.Struct, frozen=True, tag="refused"):
     reason: str
 
 
-Message: TypeAlias = Progress | Piece | Done | Picture | Refused
+class Tripped(msgspec.Struct, frozen=True, tag="tripped"):
+    """The reader has met what it does not know: which error, and where. For the log."""
+
+    error: str
+
+
+Message: TypeAlias = Progress | Piece | Done | Picture | Refused | Tripped
