@@ -11,6 +11,7 @@ from palaver.domain.cursors import LAST_ID, LIMIT, LIMIT_MAX, Stretch
 from palaver.domain.errors import DomainError, ErrorKind, Fault, InvalidInput, NotFound
 from palaver.domain.memories import (
     ENTRY_OVERHEAD_TOKENS,
+    HITS_MAX,
     FoundMemories,
     FoundMemory,
     Memory,
@@ -25,7 +26,7 @@ from palaver.domain.memories import (
     fused,
 )
 from palaver.domain.retrieval import Retrieved
-from palaver.domain.search import HITS_MAX, SearchKind
+from palaver.domain.search import SearchKind
 from palaver.domain.tokens import estimate_tokens
 from palaver.domain.users import Actor
 from palaver.kit.clock import DAY, SECOND, Clock, system_clock
@@ -147,7 +148,7 @@ class MemoryService:
         limit: int,
         field: str = "query",
     ) -> FoundMemories:
-        """Return the best hits by words and by meaning, at most 200.
+        """Return the best hits by words and by meaning, at most 100.
 
         Raises `InvalidInput` for a blank or too long query, under the name of `field`.
         """

@@ -94,15 +94,12 @@ _SET: Final[Statement[None]] = Statement(
     """update users set uses_memories = :uses_memories, extracts_memories = :extracts_memories
     where id = :owner_id"""
 )
-# Once a message, however often it is answered anew; the run that has just ended is among the ended.
 _CONVERSATION_TO_MINE: Final = Statement(
     """select m.conversation_id from users u join messages m on m.owner_id = u.id
-    where u.id = :owner_id and u.extracts_memories = 1 and m.id = :message_id and (
-        select count(*) from (
-            select 1 from generations where message_id = :message_id and state = 'completed'
-            limit 2) ended) < 2""",
+    where u.id = :owner_id and u.extracts_memories = 1 and m.id = :message_id""",
     int,
 )
+# A retry says once more what was mined already.
 _TO_MINE: Final = Statement(
     """select m.id, m.owner_id, m.text, g.model
     from messages m
@@ -112,6 +109,13 @@ _TO_MINE: Final = Statement(
         select max(id) from generations where message_id = m.id and state = 'completed')
     where m.conversation_id = :conversation_id and m.id >= :first_id
         and m.role = 'user' and m.deleted_at is null
+        and not exists (
+            select 1 from messages o
+            join generations og on og.message_id = o.id and og.state = 'completed'
+            where o.id < m.id and o.role = 'user' and o.text = m.text and (
+                o.parent_id = m.parent_id
+                or (o.parent_id is null and m.parent_id is null
+                    and o.conversation_id = m.conversation_id)))
     order by m.id limit :limit""",
     MinedMessage,
 )
@@ -213,10 +217,7 @@ class MemoryStore:
         )
 
     async def conversation_to_mine(self, message_id: int, *, owner_id: int) -> int | None:
-        """Return the conversation of a message that was answered for the first time.
-
-        None where its owner does not want memories taken from it.
-        """
+        """Return the conversation of a message, None where nothing is to be taken from it."""
         return await self._connection.one(
             _CONVERSATION_TO_MINE, message_id=message_id, owner_id=owner_id
         )
