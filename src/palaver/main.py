@@ -15,14 +15,14 @@ from palaver.config.providers import SETTINGS as PROVIDER_SETTINGS
 from palaver.dialects import DIALECTS
 from palaver.domain.accounts import AccountPolicy, RegistrationMode
 from palaver.domain.documents import DocumentCaps
-from palaver.domain.extraction import CleanImage, Extracted, Extractor
+from palaver.domain.extraction import Extractor
 from palaver.domain.passwords import PasswordPolicy
 from palaver.domain.providers import Provider
 from palaver.domain.rates import RateLimits
-from palaver.domain.retrieval import Retrieved
 from palaver.domain.users import SYSTEM
 from palaver.jobs import build as build_jobs
 from palaver.kit.clock import Clock, system_clock
+from palaver.outbound.extractor import build as build_extractor
 from palaver.providers import build as build_provider
 from palaver.services import identity
 from palaver.services.aliases import AliasService
@@ -51,6 +51,7 @@ from palaver.services.purge import PurgeService
 from palaver.services.rates import RateService
 from palaver.services.readers import ReaderService
 from palaver.services.registry import RegistryService
+from palaver.services.retrieval import RetrievalService
 from palaver.services.search import SearchService
 from palaver.services.services import Services
 from palaver.services.sources import SourceService
@@ -120,7 +121,7 @@ async def opened(
         )
         stack.push_async_callback(models.close)
         runs = Runs(DatabaseLog(db), clock=clock, is_alone=db.engine is Engine.SQLITE)
-        finder = _NoFinder()
+        finder = RetrievalService(db)
         memories = MemoryService(db, finder, clock=clock, per_user=settings.memories_per_user)
         gatherer = Gatherer(db, memories, finder)
         asker = Asker()
@@ -137,7 +138,7 @@ async def opened(
         completions = CompletionService(calls, starter)
         stack.push_async_callback(completions.close)
         if extractor is None:
-            extractor = _NoExtractor()
+            extractor = build_extractor()
         stack.push_async_callback(extractor.close)
         search = SearchService(db)
         files = Files(settings.data_dir / "documents")
@@ -196,26 +197,6 @@ async def opened(
         background.start()
         stack.push_async_callback(background.close)
         yield House(settings, db, runs, services, application(settings, services))
-
-
-class _NoFinder:
-    """Finds nothing, until there is something that searches memories."""
-
-    async def find(self, *_: object, **__: object) -> Retrieved:
-        return Retrieved((), note="Memories cannot be searched yet.")
-
-
-class _NoExtractor:
-    """Leaves documents waiting, until there is something that reads them."""
-
-    async def extract(self, *_: object, **__: object) -> Extracted:
-        raise OSError("Nothing reads documents yet.")
-
-    async def clean_image(self, *_: object, **__: object) -> CleanImage:
-        raise OSError("Nothing cleans pictures yet.")
-
-    async def close(self) -> None:
-        """End nothing."""
 
 
 def application(settings: Settings, services: Services) -> ASGIApp:

@@ -8,7 +8,8 @@ from palaver.domain.errors import DomainError, InvalidInput
 from palaver.domain.search import SearchHit, SearchKind
 from palaver.domain.users import SYSTEM, Actor
 from palaver.services.conversations import ConversationService
-from palaver.services.search import FOLD_MAX, SearchService
+from palaver.services.folding import FOLD_MAX
+from palaver.services.search import SearchService
 from palaver.storage.database import Database
 from palaver.storage.search import Entry
 from palaver.storage.statements import Statement

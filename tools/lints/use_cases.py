@@ -18,10 +18,13 @@ SUFFIX: Final = "Service"
 MAKES_ACTORS: Final = "it makes an actor of a credential"
 STOPS: Final = "it stops what runs: the server ends, and nobody calls"
 COMPUTES: Final = "it computes with what it is given, and looks nothing up"
+SERVES: Final = "an answer that was started needs it, for the owner who started it"
 EXCEPTIONS: Final[Mapping[str, str]] = {
     "CallService.close": STOPS,
     "CompletionService.close": STOPS,
+    "MemoryService.relevant": SERVES,
     "ModelService.close": STOPS,
+    "RetrievalService.find": SERVES,
     "SessionService.authenticate_cookie": MAKES_ACTORS,
     "SessionService.authenticate_token": MAKES_ACTORS,
     "SessionService.csrf_token": COMPUTES,

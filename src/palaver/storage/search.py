@@ -19,6 +19,7 @@ import msgspec
 from palaver.domain.search import SearchKind
 from palaver.kit.words import Phrase, Query
 from palaver.storage.connection import Connection
+from palaver.storage.postings import PostingStore
 from palaver.storage.statements import Engine, Statement
 
 TEXT_MAX: Final = 400_000  # code points of one text that are indexed
@@ -80,11 +81,11 @@ _TEXT: Final = f"""case p.kind
         from messages m join conversations c on c.id = m.conversation_id
         where m.id = p.ref and {_SHOWN_MESSAGE})
     when {SearchKind.MEMORY:d} then (
-        select y.content from memories y where y.id = p.ref)
+        select y.content from memories y where y.id = p.ref and y.owner_id = p.owner_id)
     when {SearchKind.CHUNK:d} then (
         select d.title || ' ' || coalesce(k.heading, '') || ' ' || k.text
         from chunks k join documents d on d.id = k.document_id
-        where k.id = p.ref and d.deleted_at is null)
+        where k.id = p.ref and k.owner_id = p.owner_id and d.deleted_at is null)
     end"""
 _PENDING: Final = Statement(
     f"""select p.id, p.owner_id, p.kind, p.ref, {_TEXT}
@@ -246,7 +247,13 @@ class SearchStore:
             await self._connection.many(_PUT, rows)
 
     async def remove(self, kind: SearchKind, refs: Iterable[int]) -> None:
-        """Take titles or messages out of the index."""
+        """Take refs out of the index; memories and chunks go with the next fold.
+
+        Those cost about a millisecond each, and nobody is shown what is gone anyway.
+        """
+        if kind in (SearchKind.MEMORY, SearchKind.CHUNK):
+            await PostingStore(self._connection).enqueue(kind, list(refs))
+            return
         await self._connection.many(_REMOVE, [{"kind": int(kind), "ref": ref} for ref in refs])
 
     async def find(

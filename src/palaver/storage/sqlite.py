@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Final
 
 import apsw
+import sqlite_vec  # type: ignore[import-untyped]  # it has no types
 
 from palaver.storage.database import (
     Busy,
@@ -128,6 +129,9 @@ class SQLite:
             vfs=self._vfs,
             statementcachesize=_CACHED_STATEMENTS,
         )
+        raw.enable_load_extension(True)  # for this one; nothing that a user says reaches it
+        raw.load_extension(sqlite_vec.loadable_path())
+        raw.enable_load_extension(False)
         raw.pragma("cache_size", -_CACHE_KIB)
         raw.pragma("synchronous", "full")
         raw.pragma("temp_store", "memory")

@@ -6,6 +6,8 @@ the statement is imported. Where the engines differ by a word, a macro stands in
     {for_update}   locks the selected rows; nothing on SQLite, whose writer is alone
     {skip_locked}  passes over rows that another transaction holds
     {now}          the database's clock, in microseconds (it moves on while a statement waits)
+    {in_numbers x} is one of the numbers that the value `:x` lists as JSON
+    {in_texts x}   is one of the texts that the value `:x` lists as JSON
 """
 
 import enum
@@ -17,6 +19,7 @@ from typing import Any, Final, Generic, TypeVar
 R = TypeVar("R")
 
 _NAME: Final = re.compile(r"(?<![:\w]):([a-z_][a-z0-9_]*)")
+_LISTED: Final = re.compile(r"\{in_(numbers|texts) (\w+)\}")
 
 
 class Engine(enum.StrEnum):
@@ -88,6 +91,7 @@ def _in_order(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any
 def _compile(sql: str, engine: Engine, names: dict[str, int]) -> str:
     for macro, text in _MACROS[engine].items():
         sql = sql.replace(macro, text)
+    sql = _LISTED.sub(lambda match: _is_one_of(match[2], match[1], engine), sql)
     mark = "?" if engine is Engine.SQLITE else "$"
 
     def place(match: re.Match[str]) -> str:
@@ -95,3 +99,12 @@ def _compile(sql: str, engine: Engine, names: dict[str, int]) -> str:
         return f"{mark}{number}"
 
     return _NAME.sub(place, " ".join(sql.split()))
+
+
+def _is_one_of(name: str, kind: str, engine: Engine) -> str:
+    if engine is Engine.SQLITE:
+        return f"in (select value from json_each(:{name}))"
+    # An array, not a subselect: so it becomes a search through an index, whatever the planner
+    # thinks of the table.
+    value = "value::bigint" if kind == "numbers" else "value"
+    return f"= any(array(select {value} from json_array_elements_text(cast(:{name} as json))))"

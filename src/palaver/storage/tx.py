@@ -2,9 +2,11 @@
 
 from palaver.storage.audit import AuditStore
 from palaver.storage.chatbots import ChatbotStore
+from palaver.storage.chunks import ChunkStore
 from palaver.storage.connection import Connection
 from palaver.storage.conversation_usage import ConversationUsageStore
 from palaver.storage.conversations import ConversationStore
+from palaver.storage.documents import DocumentStore
 from palaver.storage.events import EventStore
 from palaver.storage.exchanges import ExchangeStore
 from palaver.storage.facts import FactStore
@@ -18,13 +20,16 @@ from palaver.storage.messages import MessageStore
 from palaver.storage.models import ModelStore
 from palaver.storage.origins import OriginStore
 from palaver.storage.plans import PlanStore
+from palaver.storage.postings import PostingStore
 from palaver.storage.purge import PurgeStore
 from palaver.storage.rates import RateStore
+from palaver.storage.readings import ReadingStore
 from palaver.storage.search import SearchStore
 from palaver.storage.sessions import SessionStore
 from palaver.storage.subscriptions import SubscriptionStore
 from palaver.storage.usage import UsageStore
 from palaver.storage.users import UserStore
+from palaver.storage.vectors import VectorStore
 
 
 class Tx:
@@ -122,9 +127,33 @@ class Tx:
         return RateStore(self._connection)
 
     @property
+    def documents(self) -> DocumentStore:
+        return DocumentStore(self._connection)
+
+    @property
+    def chunks(self) -> ChunkStore:
+        """The text of documents."""
+        return ChunkStore(self._connection)
+
+    @property
+    def readings(self) -> ReadingStore:
+        """Documents that wait to be read."""
+        return ReadingStore(self._connection)
+
+    @property
     def search(self) -> SearchStore:
         """What changed since it was indexed, and what can be found."""
         return SearchStore(self._connection)
+
+    @property
+    def postings(self) -> PostingStore:
+        """Which memories and chunks have a word."""
+        return PostingStore(self._connection)
+
+    @property
+    def vectors(self) -> VectorStore:
+        """What memories and chunks mean."""
+        return VectorStore(self._connection)
 
     @property
     def models(self) -> ModelStore:

@@ -382,6 +382,18 @@ CREATE TABLE schema_version (
     applied_at integer not null
 ) strict;
 
+CREATE TABLE search_entries (
+    kind integer not null,
+    ref integer not null,
+    owner_id integer not null,
+    version integer not null default 0,
+    space_id integer not null default 0,
+    terms blob not null,
+    primary key (kind, ref)
+) strict;
+
+CREATE INDEX search_entries_by_space on search_entries (kind, space_id, owner_id, ref);
+
 CREATE VIRTUAL TABLE search_index using fts5 (
     words, content='', contentless_delete=1, tokenize="ascii tokenchars '_'"
 );
@@ -394,6 +406,22 @@ CREATE TABLE search_pending (
 ) strict;
 
 CREATE INDEX search_pending_by_owner on search_pending (owner_id, id);
+
+CREATE TABLE search_postings (
+    owner_id integer not null,
+    kind integer not null,
+    term text not null,
+    part integer not null,
+    postings blob not null,
+    primary key (owner_id, kind, term, part)
+) strict, without rowid;
+
+CREATE TABLE search_totals (
+    owner_id integer not null,
+    kind integer not null,
+    texts integer not null,
+    primary key (owner_id, kind)
+) strict;
 
 CREATE TABLE sessions (
     id integer primary key autoincrement,
@@ -478,6 +506,31 @@ CREATE TABLE users (
     created_at integer not null,
     last_login_at integer
 , uses_memories integer not null default 1, extracts_memories integer not null default 0) strict;
+
+CREATE TABLE vector_bits (
+    owner_id integer not null,
+    kind integer not null,
+    space_id integer not null,
+    ref integer not null,
+    bits blob not null,
+    primary key (owner_id, kind, space_id, ref)
+) strict, without rowid;
+
+CREATE TABLE vector_spaces (
+    id integer primary key autoincrement,
+    name text not null unique
+) strict;
+
+CREATE TABLE vectors (
+    kind integer not null,
+    ref integer not null,
+    owner_id integer not null,
+    space_id integer not null,
+    vector blob not null,
+    primary key (kind, ref)
+) strict;
+
+CREATE INDEX vectors_by_space on vectors (space_id, kind, ref);
 
 CREATE TABLE workers (
     id integer primary key autoincrement,

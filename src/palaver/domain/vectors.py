@@ -1,0 +1,67 @@
+"""Vectors as they are kept: the signs of their numbers to find by, small numbers to order by.
+
+The signs (a bit each, set above zero) are counted by the database over all that one has; the
+nearest of them are then compared by the numbers, each kept as a signed byte of a common scale.
+"""
+
+import array
+import struct
+from collections.abc import Iterable, Sequence
+from operator import mul
+from typing import Final
+
+import msgspec
+
+DIMENSIONS_MAX: Final = 8_192
+_MULTIPLIED: Final = 120_000  # numbers, for one query: about 5 ms
+_CANDIDATES_MIN, _CANDIDATES_MAX = 100, 400
+
+
+class Packed(msgspec.Struct, frozen=True, gc=False):
+    """A vector as it is kept."""
+
+    dimensions: int
+    signs: bytes  # a bit each, the last byte filled up with zeros
+    numbers: bytes  # a scale as a 32-bit float, then a signed byte each
+
+    @property
+    def candidates(self) -> int:
+        """Return how many vectors are worth a closer look, after their signs."""
+        return min(_CANDIDATES_MAX, max(_CANDIDATES_MIN, _MULTIPLIED // self.dimensions))
+
+
+def packed(vector: bytes) -> Packed:
+    """Pack a vector of little-endian 32-bit floats; takes 0.2 ms for a thousand.
+
+    Raises `ValueError` for what is none.
+    """
+    if not vector or len(vector) % 4 or len(vector) > 4 * DIMENSIONS_MAX:
+        raise ValueError(f"{len(vector)} bytes are no vector.")
+    numbers = struct.unpack(f"<{len(vector) // 4}f", vector)
+    largest = max(map(abs, numbers))
+    if not 0 < largest < float("inf"):  # NaN neither
+        raise ValueError("A vector of no length, or of no end, is none.")
+    signs = "".join(["1" if number > 0 else "0" for number in numbers])
+    length = -(-len(signs) // 8)
+    factor = 127 / largest
+    return Packed(
+        len(numbers),
+        int(signs.ljust(8 * length, "0"), 2).to_bytes(length, "big"),
+        struct.pack("<f", largest / 127)
+        + array.array("b", [round(number * factor) for number in numbers]).tobytes(),
+    )
+
+
+def by_similarity(query: Packed, found: Iterable[tuple[int, bytes]]) -> list[tuple[int, float]]:
+    """Return refs with their similarity (cosine), the nearest first, from their numbers."""
+    scale, wanted = _opened(query.numbers)
+    nearest = []
+    for ref, kept in found:
+        own_scale, numbers = _opened(kept)
+        if len(numbers) == len(wanted):
+            nearest.append((ref, scale * own_scale * sum(map(mul, wanted, numbers))))
+    return sorted(nearest, key=lambda one: (-one[1], one[0]))
+
+
+def _opened(numbers: bytes) -> tuple[float, Sequence[int]]:
+    return struct.unpack_from("<f", numbers)[0], memoryview(numbers)[4:].cast("b")

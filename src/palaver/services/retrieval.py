@@ -1,0 +1,150 @@
+"""Retrieval: the memories and chunks that help with a question, by words and by meaning.
+
+Decision record: docs/decisions, "Ranking is ours, on both databases".
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from palaver.domain.embedders import Embedder
+from palaver.domain.errors import ProviderError
+from palaver.domain.ranking import Term, best, rarest, ways
+from palaver.domain.retrieval import Hit, Retrieved
+from palaver.domain.search import SearchKind
+from palaver.domain.vectors import Packed, by_similarity, packed
+from palaver.kit.words import words
+from palaver.services.folding import Folder
+from palaver.storage.database import Database
+
+log = logging.getLogger(__name__)
+
+EMBEDDING_SECONDS: Final = 0.15
+OWN_ROWS_MAX: Final = 128  # that are folded before a search; only an import leaves more behind
+WORDS_MAX: Final = 400  # of a question that are looked up
+DEPTH: Final = 100  # hits of each way that are fused
+K: Final = 60  # of reciprocal rank fusion (Cormack, Clarke, Büttcher 2009)
+
+_SHORT: Final = 2_000  # postings that are ranked on the loop: below a millisecond
+_CHECKED: Final = 200  # hits that are looked up at once: may they be shown?
+
+NO_EMBEDDER: Final = "Found by words alone: no embedder is set up."
+LATE: Final = "Found by words alone: the question was not embedded in time."
+BROKEN: Final = "Found by words alone: the embedder failed."
+NOT_YET: Final = "Found by words alone: no text has been embedded yet."
+
+OnEmbedded = Callable[[int, int], Awaitable[None]]
+"""Is told the owner of a question that was embedded, and the tokens that were read."""
+
+
+class RetrievalService:
+    """Finds among what one user has stored; nothing of anybody else's has a part in it."""
+
+    def __init__(
+        self,
+        db: Database,
+        embedder: Embedder | None = None,
+        *,
+        embedding_seconds: float = EMBEDDING_SECONDS,
+    ) -> None:
+        self.db = db
+        self.embedder = embedder
+        self.on_embedded: OnEmbedded | None = None
+        self._folder = Folder(db)
+        self._embedding_seconds = embedding_seconds
+
+    async def find(self, owner_id: int, text: str, *, kind: SearchKind, limit: int) -> Retrieved:
+        """Return the best of the owner's memories or chunks, at most `limit` (and 100).
+
+        Any word of `text` may match. A score is 1 for what is best in every way that was searched.
+        What was stored before the call is found.
+        """
+        await self._folder.fold_own(owner_id, [kind], rows_max=OWN_ROWS_MAX)
+        embedding = asyncio.ensure_future(self._embed(owner_id, text, kind))
+        try:
+            by_words = await self._by_words(owner_id, text, kind)
+            vector, note = await embedding
+        finally:
+            embedding.cancel()
+        by_meaning: Sequence[int] = ()
+        if vector is not None:
+            by_meaning = await self._by_meaning(owner_id, vector, kind)
+        return Retrieved(fused(kind, by_words, by_meaning if note is None else None)[:limit], note)
+
+    async def _by_words(self, owner_id: int, text: str, kind: SearchKind) -> list[int]:
+        query = list(dict.fromkeys(words(text)))[:WORDS_MAX]
+        terms = {term for word in query for term in ways(word)}
+        if not terms:
+            return []
+        async with self.db.read() as tx:
+            texts, counts = await tx.postings.known(kind, terms, owner_id=owner_id)
+        query = rarest(query, counts)
+        if not query:
+            return []
+        wanted = [term for word in query for term in ways(word) if term in counts]
+        async with self.db.read() as tx:
+            blocks = await tx.postings.postings(kind, wanted, owner_id=owner_id)
+        known = {term: Term(counts[term].count, found) for term, found in blocks.items()}
+
+        def rank() -> list[tuple[int, float]]:
+            return best(query, known, texts=texts, limit=10 * DEPTH)
+
+        is_short = sum(term.count for term in known.values()) < _SHORT
+        ranked = rank() if is_short else await asyncio.to_thread(rank)
+        return await self._shown(owner_id, kind, [ref for ref, _ in ranked])
+
+    async def _by_meaning(self, owner_id: int, vector: Packed, kind: SearchKind) -> list[int]:
+        assert self.embedder is not None  # noqa: S101  # it made the vector
+        async with self.db.read() as tx:
+            near = await tx.vectors.near(kind, vector, owner_id=owner_id, space=self.embedder.id)
+        ranked = await asyncio.to_thread(by_similarity, vector, near)
+        return await self._shown(owner_id, kind, [ref for ref, _ in ranked])
+
+    async def _shown(self, owner_id: int, kind: SearchKind, refs: Sequence[int]) -> list[int]:
+        """Return the first of those refs that are still there, and the owner's."""
+        shown: list[int] = []
+        for start in range(0, len(refs), _CHECKED):
+            some = refs[start : start + _CHECKED]
+            async with self.db.read() as tx:
+                there = await tx.postings.there(kind, some, owner_id=owner_id)
+            shown += [ref for ref in some if ref in there]
+            if len(shown) >= DEPTH:
+                break
+        return shown[:DEPTH]
+
+    async def _embed(
+        self, owner_id: int, text: str, kind: SearchKind
+    ) -> tuple[Packed | None, str | None]:
+        """Return the vector of a question; without one, a sentence that says why."""
+        if self.embedder is None:
+            return None, NO_EMBEDDER
+        async with self.db.read() as tx:
+            has_any = await tx.vectors.has_any(kind, owner_id=owner_id, space=self.embedder.id)
+        if not has_any:
+            return None, NOT_YET
+        try:
+            async with asyncio.timeout(self._embedding_seconds):
+                embedded = await self.embedder.embed([text], is_query=True)
+            vector = packed(embedded.vectors[0])
+        except TimeoutError:
+            return None, LATE
+        except (ProviderError, ValueError, IndexError) as error:
+            log.warning("A question was not embedded: %s", error)
+            return None, BROKEN
+        if self.on_embedded is not None:
+            await self.on_embedded(owner_id, embedded.tokens)
+        return vector, None
+
+
+def fused(kind: SearchKind, by_words: Sequence[int], by_meaning: Sequence[int] | None) -> list[Hit]:
+    """Join two rankings by reciprocal ranks; `by_meaning` is None where nobody searched by it."""
+    text_ranks = {ref: rank for rank, ref in enumerate(by_words, 1)}
+    vector_ranks = {ref: rank for rank, ref in enumerate(by_meaning or (), 1)}
+    full = (K + 1) / (1 if by_meaning is None else 2)
+    hits = []
+    for ref in text_ranks.keys() | vector_ranks.keys():
+        text_rank, vector_rank = text_ranks.get(ref), vector_ranks.get(ref)
+        score = full * sum(1 / (K + rank) for rank in (text_rank, vector_rank) if rank)
+        hits.append(Hit(kind, ref, score, text_rank, vector_rank))
+    return sorted(hits, key=lambda hit: (-hit.score, hit.text_rank or DEPTH + 1, -hit.ref))

@@ -1,0 +1,244 @@
+"""Postings: which of an owner's texts have a term. For memories and chunks, ranked by any word.
+
+Both databases keep the same blocks, so that both rank alike (`domain.ranking`). A block is one
+owner's alone: what he looks for never touches what others wrote, and no rank tells about it.
+"""
+
+import zlib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from palaver.domain.ranking import PART_BITS, Term, appended, merged
+from palaver.domain.search import SearchKind
+from palaver.storage.connection import Connection
+from palaver.storage.statements import Engine, Statement
+
+_PLACE: Final = (1 << PART_BITS) - 1
+
+
+class _Block(msgspec.Struct, frozen=True, gc=False):
+    term: str
+    part: int
+    postings: bytes
+
+
+class _Old(msgspec.Struct, frozen=True, gc=False):
+    ref: int
+    terms: bytes
+
+
+def _listed(values: Collection[str] | Collection[int]) -> str:
+    return msgspec.json.encode(list(values)).decode()
+
+
+def _counted(term: str, count: int) -> tuple[str, int]:
+    return term, count
+
+
+# The row is the lock of its owner's blocks, which are read, changed and written.
+_LOCK: Final[Statement[None]] = Statement(
+    """insert into search_totals (owner_id, kind, texts) values (:owner_id, :kind, 0)
+    on conflict (owner_id, kind) do update set texts = search_totals.texts"""
+)
+_COUNT: Final[Statement[None]] = Statement(
+    """update search_totals set texts = texts + :more
+    where owner_id = :owner_id and kind = :kind"""
+)
+_TEXTS: Final = Statement(
+    "select texts from search_totals where owner_id = :owner_id and kind = :kind", int
+)
+_OLD: Final = Statement(
+    "select ref, terms from search_entries where kind = :kind and ref {in_numbers refs}",
+    _Old,
+)
+_PUT_ENTRY: Final[Statement[None]] = Statement(
+    """insert into search_entries (kind, ref, owner_id, terms)
+    values (:kind, :ref, :owner_id, :terms)
+    on conflict (kind, ref) do update set terms = excluded.terms, space_id = 0,
+        version = search_entries.version + 1"""
+)
+_REMOVE_ENTRY: Final[Statement[None]] = Statement(
+    "delete from search_entries where kind = :kind and ref = :ref"
+)
+_BLOCKS_OF_PART: Final = Statement(
+    """select term, part, postings from search_postings
+        where owner_id = :owner_id and kind = :kind and part = :part and term {in_texts terms}""",
+    _Block,
+)
+_PUT_BLOCK: Final[Statement[None]] = Statement(
+    """insert into search_postings (owner_id, kind, term, part, postings)
+    values (:owner_id, :kind, :term, :part, :postings)
+    on conflict (owner_id, kind, term, part) do update set postings = excluded.postings"""
+)
+_PUT_BLOCKS: Final[Statement[None]] = Statement(
+    postgresql="""insert into search_postings (owner_id, kind, term, part, postings)
+    select cast(:owner_id as bigint), cast(:kind as bigint), term, cast(:part as bigint), postings
+    from unnest(cast(:terms as text[]), cast(:blocks as bytea[])) as given(term, postings)
+    on conflict (owner_id, kind, term, part) do update set postings = excluded.postings"""
+)
+_REMOVE_BLOCK: Final[Statement[None]] = Statement(
+    """delete from search_postings
+    where owner_id = :owner_id and kind = :kind and term = :term and part = :part"""
+)
+_COUNTS: Final = Statement(
+    """select term, cast(sum(length(postings)) / 3 as bigint) from search_postings
+        where owner_id = :owner_id and kind = :kind and term {in_texts terms} group by term""",
+    _counted,
+    slow=True,
+)
+_BLOCKS: Final = Statement(
+    """select term, part, postings from search_postings
+        where owner_id = :owner_id and kind = :kind and term {in_texts terms}""",
+    _Block,
+    slow=True,
+)
+_ENQUEUE: Final[Statement[None]] = Statement(
+    """insert into search_pending (owner_id, kind, ref)
+        select owner_id, kind, ref from search_entries
+        where kind = :kind and ref {in_numbers refs}"""
+)
+_THERE: Final = {
+    SearchKind.MEMORY: Statement(
+        "select id from memories where id {in_numbers refs} and owner_id = :owner_id",
+        int,
+    ),
+    SearchKind.CHUNK: Statement(
+        """select c.id from chunks c join documents d on d.id = c.document_id
+            where c.id {in_numbers refs} and c.owner_id = :owner_id
+            and d.owner_id = c.owner_id and d.status = 'ready' and d.deleted_at is null""",
+        int,
+    ),
+}
+
+
+class PostingStore:
+    """`search_postings`, `search_entries` and `search_totals`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def put(
+        self, kind: SearchKind, texts: Mapping[int, Mapping[str, int]], *, owner_id: int
+    ) -> list[int]:
+        """Put the terms of each text, with their worths, in the place of what its ref had.
+
+        No terms take it out. Returns the refs that had been there: their vectors are no longer
+        right. Costs about a millisecond a text, so no more than a few go into one transaction.
+        """
+        place = {"owner_id": owner_id, "kind": int(kind)}
+        await self._connection.run(_LOCK, **place)
+        rows = await self._connection.all(_OLD, kind=int(kind), refs=_listed(list(texts)))
+        old = {row.ref: zlib.decompress(row.terms).decode().split(" ") for row in rows}
+        for part in sorted({ref >> PART_BITS for ref in texts}):
+            inside = [ref for ref in texts if ref >> PART_BITS == part]
+            await self._put_part(place, part, inside, old, texts)
+        await self._put_entries(place, texts)
+        more = sum(map(bool, texts.values())) - len(old)
+        if more:
+            await self._connection.run(_COUNT, more=more, **place)
+        return list(old)
+
+    async def enqueue(self, kind: SearchKind, refs: Collection[int]) -> None:
+        """Let the next fold look at refs again, and take out those that are gone."""
+        if refs:
+            await self._connection.run(_ENQUEUE, kind=int(kind), refs=_listed(refs))
+
+    async def known(
+        self, kind: SearchKind, terms: Collection[str], *, owner_id: int
+    ) -> tuple[int, dict[str, Term]]:
+        """Return how many texts the owner has, and how many of them have each of some terms."""
+        place = {"owner_id": owner_id, "kind": int(kind)}
+        texts = await self._connection.one(_TEXTS, **place)
+        if not texts:
+            return 0, {}
+        rows = await self._connection.all(_COUNTS, terms=_listed(terms), **place)
+        return texts, {term: Term(count) for term, count in rows}
+
+    async def postings(
+        self, kind: SearchKind, terms: Collection[str], *, owner_id: int
+    ) -> dict[str, list[tuple[int, bytes]]]:
+        """Return every block of some terms."""
+        rows = await self._connection.all(
+            _BLOCKS, owner_id=owner_id, kind=int(kind), terms=_listed(terms)
+        )
+        found: dict[str, list[tuple[int, bytes]]] = {}
+        for row in rows:
+            found.setdefault(row.term, []).append((row.part, row.postings))
+        return found
+
+    async def there(self, kind: SearchKind, refs: Collection[int], *, owner_id: int) -> set[int]:
+        """Return those refs that are the owner's, and may be shown."""
+        return set(await self._connection.all(_THERE[kind], refs=_listed(refs), owner_id=owner_id))
+
+    async def _put_part(
+        self,
+        place: Mapping[str, int],
+        part: int,
+        refs: Sequence[int],
+        old: Mapping[int, Sequence[str]],
+        texts: Mapping[int, Mapping[str, int]],
+    ) -> None:
+        gone: dict[str, list[int]] = {}
+        new: dict[str, list[tuple[int, int]]] = {}
+        for ref in sorted(refs):
+            for term in old.get(ref, ()):
+                gone.setdefault(term, []).append(ref & _PLACE)
+            for term, worth in texts[ref].items():
+                new.setdefault(term, []).append((ref & _PLACE, worth))
+        touched = gone.keys() | new.keys()
+        if not touched:
+            return
+        rows = await self._connection.all(
+            _BLOCKS_OF_PART, part=part, terms=_listed(touched), **place
+        )
+        had = {row.term: row.postings for row in rows}
+        blocks = {
+            term: _changed(had.get(term, b""), gone.get(term, ()), new.get(term, ()))
+            for term in sorted(touched)  # on PostgreSQL rows are locked in one order
+        }
+        await self._put_blocks(place, part, blocks)
+
+    async def _put_blocks(
+        self, place: Mapping[str, int], part: int, blocks: Mapping[str, bytes]
+    ) -> None:
+        full = {term: postings for term, postings in blocks.items() if postings}
+        if self._connection.engine is Engine.POSTGRESQL:
+            await self._connection.run(
+                _PUT_BLOCKS, part=part, terms=list(full), blocks=list(full.values()), **place
+            )
+        else:
+            await self._connection.many(
+                _PUT_BLOCK,
+                [
+                    {**place, "part": part, "term": term, "postings": postings}
+                    for term, postings in full.items()
+                ],
+            )
+        if len(full) < len(blocks):
+            await self._connection.many(
+                _REMOVE_BLOCK,
+                [{**place, "part": part, "term": term} for term in blocks if term not in full],
+            )
+
+    async def _put_entries(
+        self, place: Mapping[str, int], texts: Mapping[int, Mapping[str, int]]
+    ) -> None:
+        put = [
+            {**place, "ref": ref, "terms": zlib.compress(" ".join(terms).encode(), 1)}
+            for ref, terms in texts.items()
+            if terms
+        ]
+        gone = [{"kind": place["kind"], "ref": ref} for ref, terms in texts.items() if not terms]
+        if put:
+            await self._connection.many(_PUT_ENTRY, put)
+        if gone:
+            await self._connection.many(_REMOVE_ENTRY, gone)
+
+
+def _changed(postings: bytes, gone: Iterable[int], new: Sequence[tuple[int, int]]) -> bytes:
+    """Return a block as it is afterwards; most often something is put behind the rest."""
+    if not gone and len(new) == 1 and (longer := appended(postings, *new[0])) is not None:
+        return longer
+    return merged(postings, gone=gone, new=new)
