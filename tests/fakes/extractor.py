@@ -1,0 +1,45 @@
+"""An extractor in this process, for tests of those who use one: paragraphs, and a title."""
+
+import html
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from palaver.domain.extraction import Block, CleanImage, Extracted, ExtractionError
+
+_TITLE = re.compile(r"<title>(.*?)</title>", re.DOTALL)
+
+
+class PlainExtractor:
+    """Takes tags away; records as what it was asked to read. `%%` stands for a broken file."""
+
+    def __init__(self) -> None:
+        self.mime_types: list[str] = []
+
+    async def extract(
+        self,
+        source: Path | bytes,
+        mime_type: str,
+        *,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> Extracted:
+        self.mime_types.append(mime_type)
+        content = source if isinstance(source, bytes) else source.read_bytes()  # noqa: ASYNC240
+        if content.startswith(b"%%"):
+            raise ExtractionError("The file is broken.")
+        charset = mime_type.partition("charset=")[2] or "utf-8"
+        text = content.decode(charset, "replace")
+        title = _TITLE.search(text)
+        text = _TITLE.sub("", text)
+        text = html.unescape(re.sub(r"<[^>]*>", "\n\n", text)).strip()
+        blocks = tuple(
+            Block("paragraph", found.start(), found.end())
+            for found in re.finditer(r"\S(?:.|\n(?!\n))*", text)
+        )
+        return Extracted(text, blocks, title=title[1] if title else None)
+
+    async def clean_image(self, content: bytes) -> CleanImage:
+        raise ExtractionError("No picture.")
+
+    async def close(self) -> None:
+        pass
