@@ -102,7 +102,7 @@ class GeminiProvider:
 
     async def make_image(self, request: ImageRequest) -> MadeImage:
         """Have a picture made. Raises `ProviderError`."""
-        if not listing.MAKES_IMAGES.match(request.model):
+        if not listing.makes_images(request.model):
             raise makes_no_images(self.name)
         return await self._transport.repeated(lambda: self._paint(request))
 

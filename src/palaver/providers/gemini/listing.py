@@ -14,10 +14,8 @@ from palaver.domain.profiles import is_chat_model, profile_by_name
 MAX_NAME_LENGTH: Final = 200
 NAME: Final = re.compile(r"(tunedModels/)?[A-Za-z0-9][\w.-]*")
 """A name that may stand in a path."""
-MAKES_IMAGES: Final = re.compile(r"gemini-.*-image|nano-banana")
-_MAKES_ELSE: Final = re.compile(r"imagen|veo-|lyria|gemini-.*(-live|-audio|-tts)")
-_SEARCHES: Final = re.compile(r"gemini-(?!1|2\.0-flash-lite)")
-_CONTINUES: Final = re.compile(r"gemini-(2\.|3-|3\.1-)|gemma-")
+_MAKES_ELSE: Final = re.compile(r"veo-|lyria|gemini-.*-live")
+_CONTINUES: Final = re.compile(r"gemini-(2\.|3-|3\.1-)")
 """Later models refuse a request that ends with a beginning of their answer."""
 
 
@@ -64,6 +62,11 @@ def parse(body: bytes) -> tuple[list[ListedModel], Page]:
     return list(models.values()), page
 
 
+def makes_images(name: str) -> bool:
+    """Tell whether a model's answers are pictures."""
+    return profile_by_name(name).type is ModelType.IMAGE
+
+
 def _is_offered(name: str, entry: Entry) -> bool:
     return (
         len(name) <= MAX_NAME_LENGTH
@@ -76,9 +79,9 @@ def _is_offered(name: str, entry: Entry) -> bool:
 
 def _profile(name: str, entry: Entry) -> ModelProfile:
     """Return Google's word, and the name's where it says nothing."""
-    if MAKES_IMAGES.match(name):
-        return ModelProfile(type=ModelType.IMAGE)
     by_name = profile_by_name(name)
+    if by_name.type is ModelType.IMAGE:
+        return by_name
     return ModelProfile(
         context_tokens=_limit(entry.input_token_limit) or by_name.context_tokens,
         max_answer_tokens=_limit(entry.output_token_limit) or by_name.max_answer_tokens,
@@ -86,7 +89,7 @@ def _profile(name: str, entry: Entry) -> ModelProfile:
         thinks=by_name.thinks if entry.thinking is None else entry.thinking,
         has_tools=by_name.has_tools,
         has_json_mode=name.startswith("gemini-"),
-        searches=_SEARCHES.match(name) is not None,
+        searches=by_name.searches,
         continues=_CONTINUES.match(name) is not None,
     )
 
