@@ -36,6 +36,11 @@ def test_openai_is_told_an_effort_by_the_share_of_the_cap(
     assert told(build(base_url=OPENAI), **options) == {"reasoning_effort": effort}
 
 
+def test_a_cap_beyond_any_answer_makes_no_effort_small(build: Build) -> None:
+    options = {"model": "gpt-5", "max_tokens": 128_000, "thinking_tokens": 16_384}
+    assert told(build(base_url=OPENAI), **options) == {"reasoning_effort": "medium"}
+
+
 @pytest.mark.parametrize(
     ("model", "effort"),
     [

@@ -22,7 +22,8 @@ from palaver.providers.openai import refusals
 
 _TOKEN_LIMITS: Final = ("max_tokens", "max_completion_tokens")
 _IMAGE_WORDS: Final = (["image", "text"], ["image"])
-_BUDGET_WITHOUT_CAP: Final = 16_384
+_LONG_ANSWER: Final = 32_768
+"""A cap beyond it is none: thinking has a share of what an answer takes."""
 _LEAST_EFFORTS: Final = tuple(
     (re.compile(pattern), efforts)
     for pattern, efforts in (
@@ -214,7 +215,7 @@ def _content(turn: Turn, images: Mapping[str, bytes]) -> str | list[dict[str, ob
 
 def _effort(thinking_tokens: int, max_tokens: int | None) -> str:
     """Return the word for a share of the answer's cap: a third, two thirds, or more of it."""
-    thirds = 3 * thinking_tokens / (max_tokens or _BUDGET_WITHOUT_CAP)
+    thirds = 3 * thinking_tokens / min(max_tokens or _LONG_ANSWER, _LONG_ANSWER)
     return "low" if thirds <= 1 else "medium" if thirds <= 2 else "high"
 
 

@@ -26,6 +26,7 @@ from palaver.domain.events import SourceFound, TextDelta
 from palaver.domain.providers import CompletionEvent
 from palaver.domain.sources import Reason, Source, SourceKind
 from palaver.kit.text import storable
+from palaver.providers.answers import WrongShape, decode_leniently
 from palaver.providers.failures import readable
 
 MOST_SOURCES: Final = 100
@@ -94,7 +95,7 @@ class Citer:
         try:
             chunk = _decode(data)
         except (ValueError, RecursionError):
-            return []
+            chunk = _decoded(data)
         events: list[CompletionEvent] = []
         listed = chunk.search_results or chunk.citations
         for at, page in enumerate(_pages(listed)):
@@ -116,12 +117,8 @@ class Citer:
     def take(self, text: str) -> list[CompletionEvent]:
         """Return more of the answer, marked; holds back what may be the beginning of a link."""
         text = self._held + text
-        begun = text.rfind("[")
-        self._held = ""
-        if begun >= 0 and len(text) - begun <= _LONGEST_LINK:
-            tail = text[begun:]
-            if _BEGUN.match(tail) and not _WHOLE_LINK.match(tail):
-                text, self._held = text[:begun], tail
+        begun = _begun(text)
+        text, self._held = text[:begun], text[begun:]
         return self._passed(text)
 
     def ending(self) -> list[CompletionEvent]:
@@ -209,6 +206,26 @@ class Citer:
         )
         events.append(SourceFound(source))
         return number
+
+
+def _begun(text: str) -> int:
+    """Return where a link may begin that has not ended; the length of the text where none does."""
+    begun = text.rfind("[")
+    if (
+        0 <= len(text) - begun <= _LONGEST_LINK
+        and _BEGUN.match(text, begun)
+        and not _WHOLE_LINK.match(text, begun)
+    ):
+        return begun - text[:begun].endswith("!")  # that makes it a picture
+    return len(text) - text.endswith("!")
+
+
+def _decoded(data: bytes) -> _Chunk:
+    """Decode what is no strict JSON, as far as it can be read."""
+    try:
+        return decode_leniently(data, _Chunk)
+    except WrongShape:
+        return _Chunk()
 
 
 def _pages(listed: Any) -> Iterator[Page]:
