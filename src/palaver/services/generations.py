@@ -97,10 +97,11 @@ class GenerationService:
             raise _beyond_the_end()
         order = await self.starter.order(actor, conversation, choice, question=question.text)
         async with self.db.transaction() as tx:
-            conversation = await lock_conversation(tx, actor, conversation.id)
-            question, generation = await _newest_run(tx, conversation)
-            if generation is not None and _stands(generation):
-                return generation
+            seen, conversation = conversation, await lock_conversation(tx, actor, conversation.id)
+            if conversation != seen:  # whatever happens to its messages changes its row
+                question, newest = await _newest_run(tx, conversation)
+                if newest is not None and _stands(newest):
+                    return newest
             start = await self.starter.begin(tx, conversation, question, order)
         self.starter.launch(start)
         return start.generation

@@ -19,7 +19,9 @@ from palaver.domain.sources import Citation
 from palaver.domain.tokens import estimate_tokens
 from palaver.services.ledger import Work, settle
 from palaver.services.memory_extraction import enqueue_extraction
+from palaver.storage.conversations import Afterwards
 from palaver.storage.database import Database
+from palaver.storage.tx import Tx
 from palaver.streaming.segments import restore
 
 TITLE_JOB: Final = "title_conversation"
@@ -76,50 +78,19 @@ async def finish(
     at: int,
 ) -> bool:
     """Store the end of a run; False, and nothing changed, if another attempt has it."""
-    assert generation.worker is not None  # noqa: S101  # whoever finishes a run holds it
-    kind, _ = pack(ending)
     work = Work(
         owner_id=generation.owner_id,
         model=generation.model,
         conversation_id=generation.conversation_id,
         generation_id=generation.id,
     )
-    async with db.transaction() as tx:
-        # The conversation first, as whoever starts, retries or deletes in it: no deadlock.
-        wants_title = await tx.conversations.lock_to_finish(generation.conversation_id)
-        is_ours = await tx.generations.finish(
-            generation.id,
-            worker=generation.worker,
-            attempt=generation.attempt,
-            state=ENDINGS[kind],
-            outline=_encode(output.outline).decode(),
-            at=at,
-        )
-        if is_ours:
-            await tx.log.append(generation.id, output.unlogged)
-            await tx.messages.finish(
-                generation.answer_id,
-                text=output.text,
-                reasoning=output.reasoning or None,
-                citations=_encode(output.citations).decode() if output.citations else None,
-                prompt_tokens=None if usage is None else usage.prompt_tokens,
-                completion_tokens=None if usage is None else usage.completion_tokens,
-                # A completed answer is one, even without words (decisions, 25).
-                is_hidden=not output.text and not isinstance(ending, Finished),
-            )
-            if output.text:
-                await tx.search.enqueue(
-                    owner_id=generation.owner_id,
-                    kind=SearchKind.MESSAGE,
-                    ref=generation.answer_id,
-                )
-            await tx.conversations.touch(generation.conversation_id, at=at)
-            if wants_title and isinstance(ending, Finished):
-                id = generation.conversation_id
-                await tx.jobs.enqueue(TITLE_JOB, {"conversation_id": id}, dedupe_key=f"title:{id}")
+    try:
+        async with db.transaction() as tx:
+            # The conversation first, as whoever starts, retries or deletes in it: no deadlock.
+            afterwards = await tx.conversations.finish(generation.conversation_id, at=at)
+            await _keep(tx, generation, ending, usage, output, at=at)
             if isinstance(ending, Finished):
-                owner_id, question_id = generation.owner_id, generation.message_id
-                await enqueue_extraction(tx, owner_id, question_id, at=at)
+                await _enqueue(tx, generation, afterwards, at=at)
             await settle(
                 tx,
                 work,
@@ -130,7 +101,61 @@ async def finish(
                 attempt_prompt_tokens=generation.recipe.prompt_tokens,
                 at=at,
             )
-    return is_ours
+    except _NotOurs:
+        return False
+    return True
+
+
+class _NotOurs(Exception):
+    """Another attempt has the run: whatever was done is undone."""
+
+
+async def _keep(
+    tx: Tx,
+    generation: Generation,
+    ending: Ending,
+    usage: UsageReported | None,
+    output: Output,
+    *,
+    at: int,
+) -> None:
+    """Store the answer and the end of its log. Raises `_NotOurs`."""
+    assert generation.worker is not None  # noqa: S101  # whoever finishes a run holds it
+    kind, _ = pack(ending)
+    is_ours = await tx.generations.finish(
+        generation.id,
+        worker=generation.worker,
+        attempt=generation.attempt,
+        state=ENDINGS[kind],
+        outline=_encode(output.outline).decode(),
+        at=at,
+    )
+    if not is_ours:
+        raise _NotOurs
+    await tx.log.append(generation.id, output.unlogged)
+    await tx.messages.finish(
+        generation.answer_id,
+        text=output.text,
+        reasoning=output.reasoning or None,
+        citations=_encode(output.citations).decode() if output.citations else None,
+        prompt_tokens=None if usage is None else usage.prompt_tokens,
+        completion_tokens=None if usage is None else usage.completion_tokens,
+        # A completed answer is one, even without words (decisions, 25).
+        is_hidden=not output.text and not isinstance(ending, Finished),
+    )
+    if output.text:
+        await tx.search.enqueue(
+            owner_id=generation.owner_id, kind=SearchKind.MESSAGE, ref=generation.answer_id
+        )
+
+
+async def _enqueue(tx: Tx, generation: Generation, afterwards: Afterwards, *, at: int) -> None:
+    """Ask for what is done once an answer is complete."""
+    if afterwards.wants_title:
+        id = generation.conversation_id
+        await tx.jobs.enqueue(TITLE_JOB, {"conversation_id": id}, dedupe_key=f"title:{id}")
+    if afterwards.wants_memories:
+        await enqueue_extraction(tx, generation.owner_id, generation.message_id, at=at)
 
 
 _outline_of = msgspec.json.Decoder(list[OutlineItem])

@@ -10,6 +10,14 @@ from palaver.domain.generations import Options
 from palaver.storage.connection import Connection
 from palaver.storage.statements import Statement
 
+
+class Afterwards(msgspec.Struct, frozen=True, gc=False):
+    """What is to happen after an answer: a title asked for, memories taken from its question."""
+
+    wants_title: int = 0
+    wants_memories: int = 0
+
+
 _parse_options: Final = msgspec.json.Decoder(Options).decode
 
 _COLUMNS: Final = (
@@ -108,19 +116,18 @@ _ENTITLE: Final = Statement(
 _ARCHIVE: Final[Statement[None]] = Statement(
     "update conversations set archived_at = :archived_at, updated_at = :at where id = :id"
 )
-_LOCK_TO_FINISH: Final = Statement(
-    """select case when title is null and auto_titled = 1 and deleted_at is null then 1 else 0 end
-    from conversations where id = :id {for_update}""",
-    bool,
-)
 _OPTIONS: Final = Statement(
     "select options from conversations where id = :id and options is not null", _parse_options
 )
 _SET_OPTIONS: Final[Statement[None]] = Statement(
     "update conversations set options = :options where id = :id"
 )
-_TOUCH: Final[Statement[None]] = Statement(
-    "update conversations set updated_at = :at where id = :id"
+_FINISH: Final = Statement(
+    """update conversations set updated_at = :at where id = :id returning
+        case when title is null and auto_titled = 1 and deleted_at is null then 1 else 0 end,
+        case when deleted_at is null then (
+            select extracts_memories from users where users.id = conversations.owner_id) else 0 end""",
+    Afterwards,
 )
 _DELETE: Final[Statement[None]] = Statement(
     "update conversations set deleted_at = :at where id = :id"
@@ -275,16 +282,12 @@ class ConversationStore:
         encoded = msgspec.json.encode(options).decode()
         await self._connection.run(_SET_OPTIONS, id=id, options=encoded)
 
-    async def lock_to_finish(self, id: int) -> bool:
-        """Keep others from changing its tree until the end, whoever owns it, deleted or not.
+    async def finish(self, id: int, *, at: int) -> Afterwards:
+        """Bring it to the top of its owner's list for an answer, whoever owns it, deleted or not.
 
-        Tell whether it waits for a title of the model's.
+        Keeps others from changing its tree until the end; tells what is to happen then.
         """
-        return await self._connection.one(_LOCK_TO_FINISH, id=id) or False
-
-    async def touch(self, id: int, *, at: int) -> None:
-        """Bring it to the top of its owner's list."""
-        await self._connection.run(_TOUCH, id=id, at=at)
+        return await self._connection.one(_FINISH, id=id, at=at) or Afterwards()
 
     async def delete(self, id: int, *, at: int) -> None:
         """Hide it everywhere at once; a job removes the content."""

@@ -5,8 +5,13 @@ Everything goes in bounded pieces, since SQLite has one writer. The ledger stays
 
 from typing import Final
 
+import msgspec
+
+from palaver.domain.generations import Recipe
 from palaver.storage.connection import Connection
 from palaver.storage.statements import Statement
+
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def _id(id: int) -> int:
@@ -44,6 +49,15 @@ _BLANK_MESSAGES: Final = Statement(
         order by id limit :limit)
     returning id""",
     _id,
+)
+# What was sent for an answer, found for it and cited in it goes with it.
+_BLANK_RUNS_SQL: Final = """update generations set outline = '[]', recipe = :recipe
+    where answer_id in {ids} and state not in ('queued', 'running')"""
+_BLANK_RUNS: Final[Statement[None]] = Statement(
+    sqlite=_BLANK_RUNS_SQL.replace("{ids}", "(select value from json_each(:ids))"),
+    postgresql=_BLANK_RUNS_SQL.replace(
+        "{ids}", "(select value::bigint from json_array_elements_text(cast(:ids as json)))"
+    ),
 )
 _FORGET_EVENTS: Final[Statement[None]] = Statement(
     # The log has no index but its order: it is cut off at its oldest end, below the first row of
@@ -97,7 +111,14 @@ class PurgeStore:
 
     async def deleted_messages(self, *, limit: int) -> list[int]:
         """Empty messages that were deleted one by one; the rows hold the tree together."""
-        return await self._connection.all(_BLANK_MESSAGES, limit=limit)
+        blanked = await self._connection.all(_BLANK_MESSAGES, limit=limit)
+        if blanked:
+            await self._connection.run(
+                _BLANK_RUNS,
+                ids=_encode(blanked).decode(),
+                recipe=_encode(Recipe(leaf_id=0, prompt_tokens=0, max_tokens=0)).decode(),
+            )
+        return blanked
 
     async def events(self, *, before: int, limit: int) -> int:
         """Remove about `limit` events of runs that ended before an instant; return how many."""
