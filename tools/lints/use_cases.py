@@ -22,6 +22,11 @@ SERVES: Final = "an answer that was started needs it, for the owner who started 
 EXCEPTIONS: Final[Mapping[str, str]] = {
     "CallService.close": STOPS,
     "CompletionService.close": STOPS,
+    "GroundingService.can_ground": COMPUTES,
+    "GroundingService.close": STOPS,
+    "GroundingService.find": SERVES,
+    "GroundingService.has_engine": COMPUTES,
+    "GroundingService.require": COMPUTES,
     "MemoryService.relevant": SERVES,
     "ModelService.close": STOPS,
     "RetrievalService.find": SERVES,

@@ -31,7 +31,7 @@ def render_error(error: DomainError, call: Call) -> Response:  # noqa: ARG001  #
         # Three contracts share the prefix `/api/v1/`: each finds its own field.
         return json_answer(wire.Stray(message, code, message), status)
     if isinstance(error, InvalidInput):
-        details = {_PLACES.get(fault.field, fault.field): fault.message for fault in error.faults}
+        details = {fault.field: fault.message for fault in error.faults}
         return json_answer(wire.Error(code, message, details), status)
     if isinstance(error, Taken):
         details = dict.fromkeys(error.fields, "Somebody else has this.")
@@ -39,8 +39,10 @@ def render_error(error: DomainError, call: Call) -> Response:  # noqa: ARG001  #
     return json_answer(wire.Error(code, message), status)
 
 
-# The prompt as a whole was too long: no field of this contract is called `content`.
-_PLACES: Final = {"content": "messages"}
+def render_completion_error(error: DomainError, call: Call) -> Response:
+    """Return a failure of a completion: what is too long for the model is all of its messages."""
+    renamed = error.renamed({"content": "messages"}) if isinstance(error, InvalidInput) else error
+    return render_error(renamed, call)
 
 
 def meaning(kind: ErrorKind) -> tuple[int, str]:  # noqa: C901  # one line a kind, no logic
