@@ -4,6 +4,7 @@ import contextlib
 import gc
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from ipaddress import ip_network
 from typing import Final
 from urllib.parse import quote
 
@@ -19,10 +20,14 @@ from palaver.domain.extraction import Extractor
 from palaver.domain.passwords import PasswordPolicy
 from palaver.domain.providers import Provider
 from palaver.domain.rates import RateLimits
+from palaver.domain.usage import MICRO
 from palaver.domain.users import SYSTEM
 from palaver.jobs import build as build_jobs
 from palaver.kit.clock import Clock, system_clock
 from palaver.outbound.extractor import build as build_extractor
+from palaver.outbound.gate import Gate
+from palaver.outbound.pages import PageReader
+from palaver.outbound.web_search import build as build_search
 from palaver.providers import build as build_provider
 from palaver.services import identity
 from palaver.services.aliases import AliasService
@@ -36,6 +41,7 @@ from palaver.services.driver import Driver
 from palaver.services.exchanges import ExchangeService
 from palaver.services.gathering import Gatherer
 from palaver.services.generations import GenerationService
+from palaver.services.grounding import GroundingService
 from palaver.services.health import HealthService
 from palaver.services.idempotency import IdempotencyService
 from palaver.services.ingestion import IngestionService
@@ -124,7 +130,14 @@ async def opened(
         finder = RetrievalService(db)
         memories = MemoryService(db, finder, clock=clock, per_user=settings.memories_per_user)
         gatherer = Gatherer(db, memories, finder)
-        asker = Asker()
+        if extractor is None:
+            extractor = build_extractor()
+        stack.push_async_callback(extractor.close)
+        gate = Gate([ip_network(given) for given in settings.outbound_allow_networks])
+        stack.push_async_callback(gate.close)
+        grounding = grounding_service(settings, db, PageReader(gate, extractor), clock=clock)
+        stack.push_async_callback(grounding.close)
+        asker = Asker(grounding)
         driver = Driver(db, runs, models, gatherer, asker, clock=clock)
         runs.on_claim = driver.take_over
         starter = Starter(driver, models, clock=clock, max_answer_tokens=settings.max_answer_tokens)
@@ -137,9 +150,6 @@ async def opened(
         stack.push_async_callback(calls.close)
         completions = CompletionService(calls, starter)
         stack.push_async_callback(completions.close)
-        if extractor is None:
-            extractor = build_extractor()
-        stack.push_async_callback(extractor.close)
         search = SearchService(db)
         files = Files(settings.data_dir / "documents")
         ingestion = IngestionService(db, files, extractor, search, clock=clock)
@@ -197,6 +207,21 @@ async def opened(
         background.start()
         stack.push_async_callback(background.close)
         yield House(settings, db, runs, services, application(settings, services))
+
+
+def grounding_service(
+    settings: Settings, db: Database, pages: PageReader, *, clock: Clock
+) -> GroundingService:
+    """Return what searches the web, by the engine that is set up, if there is one."""
+    engine = settings.search_engine
+    return GroundingService(
+        db,
+        None if engine is None else build_search(engine),
+        pages,
+        is_off=settings.web_search == "off",
+        cost_micro_usd=round(settings.web_search_cost_usd * MICRO),
+        clock=clock,
+    )
 
 
 def application(settings: Settings, services: Services) -> ASGIApp:

@@ -12,6 +12,7 @@ from palaver.storage.database import Database
 from palaver.storage.opening import open_database
 from tests.cast import SECRET_KEY, a_user, identity_over
 from tests.databases import new_sqlite
+from tests.fakes.search_engines import SearchEngines
 
 
 @pytest.fixture
@@ -93,3 +94,17 @@ async def test_a_database_that_cannot_be_opened_is_a_fault(
     assert "cannot be reached" in sentence
     odd = structs.replace(settings, database_url="mysql://x")
     assert "mysql://" in await told(odd, wrong=True)
+
+
+async def test_it_says_which_engine_searches_the_web_and_whether_it_answers(
+    settings: Settings,
+) -> None:
+    assert "Web search: no engine set up" in await told(settings)
+    assert "turned off" in await told(structs.replace(settings, web_search="off"))
+    async with SearchEngines(("https://example.org/", "Palaver", "A talk.")) as engines:
+        set_up = structs.replace(settings, search_engine=engines.settings("searxng"))
+        assert f"Web search: SearXNG (http://127.0.0.1:{engines.site.port}/searxng): answers." in (
+            await told(set_up)
+        )
+        engines.gives_json = False
+        assert "add `json` to `search.formats`" in await told(set_up, wrong=True)

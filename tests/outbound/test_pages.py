@@ -21,9 +21,9 @@ def extractor() -> PlainExtractor:
 @pytest.fixture
 async def reader(extractor: PlainExtractor) -> AsyncIterator[PageReader]:
     names = Names(site_test=["127.0.0.1"], inner_test=["10.0.0.1"])
-    reader = PageReader(Gate([ipaddress.ip_network("127.0.0.1/32")], names=names), extractor)
-    yield reader
-    await reader.close()
+    gate = Gate([ipaddress.ip_network("127.0.0.1/32")], names=names)
+    yield PageReader(gate, extractor)
+    await gate.close()
 
 
 @pytest.fixture

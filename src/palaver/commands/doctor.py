@@ -19,6 +19,7 @@ from palaver.commands.trouble import EXPECTED, sentence_of
 from palaver.config import Settings, has_secret_key, load
 from palaver.domain.providers import ProviderSettings
 from palaver.domain.users import SYSTEM
+from palaver.outbound.web_search import build as build_search
 from palaver.providers import build as build_provider
 from palaver.services.health import HealthService
 from palaver.storage.database import Database
@@ -55,7 +56,8 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
     yield _address(settings)
     async for finding in _database(settings):
         yield finding
-    for finding in await asyncio.gather(*map(_provider, settings.providers)):
+    checks = [*map(_provider, settings.providers), _web_search(settings)]
+    for finding in await asyncio.gather(*checks):
         yield finding
 
 
@@ -160,3 +162,25 @@ def _silent(given: ProviderSettings, sentence: str) -> Finding:
     if given.is_local:
         return Finding(f"{sentence} Not running; start it if you want its models.")
     return Finding(sentence, is_wrong=True)
+
+
+async def _web_search(settings: Settings) -> Finding:
+    """Ask the engine one question: nothing less shows that it answers."""
+    given = settings.search_engine
+    if given is None:
+        return Finding(_NO_ENGINE[settings.web_search == "off"])
+    engine = build_search(given)
+    label = f"Web search: {engine.name} ({given.base_url})"
+    try:
+        hits = await engine.search("palaver", limit=1)
+    except EXPECTED as error:
+        return Finding(f"{label}: {sentence_of(error)}", is_wrong=True)
+    finally:
+        await engine.close()
+    return Finding(f"{label}: answers{'' if hits else ', but found nothing'}.")
+
+
+_NO_ENGINE = {
+    True: "Web search: turned off.",
+    False: "Web search: no engine set up; models whose provider searches by itself can.",
+}

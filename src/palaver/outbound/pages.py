@@ -26,7 +26,7 @@ _TITLE_LENGTH: Final = 300
 
 
 class PageReader:
-    """The `PageFetcher` of the house; the extractor belongs to somebody else."""
+    """The `PageFetcher` of the house; gate and extractor belong to somebody else."""
 
     def __init__(self, gate: Gate, extractor: Extractor) -> None:
         self._gate = gate
@@ -49,8 +49,7 @@ class PageReader:
         return Page(url=answer.url, title=title, extracted=extracted)
 
     async def close(self) -> None:
-        """Give up every connection."""
-        await self._gate.close()
+        """Give up nothing: the connections are the gate's."""
 
 
 def _mime_type(answer: Answer) -> str:

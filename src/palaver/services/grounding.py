@@ -148,6 +148,12 @@ class GroundingService:
             tell(Status("Nothing was found on the web."))
         return chosen
 
+    async def close(self) -> None:
+        """Give up every connection."""
+        if self.search is not None:
+            await self.search.close()
+        await self.fetcher.close()
+
     async def _search(
         self, search: WebSearch, owner_id: int, query: str, *, seconds: float
     ) -> Sequence[WebHit]:
