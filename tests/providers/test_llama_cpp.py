@@ -69,6 +69,17 @@ async def test_its_model_is_listed_with_the_context_it_was_started_with(
     assert not model.profile.sees
 
 
+@pytest.mark.parametrize("thinking_tokens", [None, 100])
+async def test_it_takes_what_it_is_told_of_thinking(
+    provider: OpenAIProvider, thinking_tokens: int | None
+) -> None:
+    provider._asker.thinkers = {MODEL}
+    request = ask(model=MODEL, max_tokens=9, thinking_tokens=thinking_tokens, temperature=0)
+    got = await outcome(provider, request)
+    assert got.reason is FinishReason.LENGTH
+    assert provider._asker._rejected == {}
+
+
 async def test_a_prompt_that_does_not_fit_is_refused_in_its_words(provider: OpenAIProvider) -> None:
     got = await outcome(provider, ask("word " * CONTEXT_TOKENS, model=MODEL))
     assert got.refusal.kind is ErrorKind.PROVIDER_FAILED
