@@ -154,11 +154,11 @@ class Answer:
 
     def _interpret(self, chunk: bytes, events: list[CompletionEvent]) -> None:
         """Add what a chunk holds to `events`; an empty one is the end of the stream."""
-        self._stray = (self._stray + chunk)[-_MAX_STRAY_BYTES:]
         try:
-            for data in self._splitter.feed(chunk) if chunk else self._splitter.end():
+            datas = self._splitter.feed(chunk) if chunk else self._splitter.end()
+            self._stray = chunk if datas else (self._stray + chunk)[-_MAX_STRAY_BYTES:]
+            for data in datas:
                 self._saw_events = True
-                self._stray = chunk
                 events += self._interpreter.take(data)
         except ErrorSent as error:
             raise self._sent(error.error) from error

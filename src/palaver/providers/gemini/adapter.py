@@ -135,9 +135,8 @@ class GeminiProvider:
         verb = "streamGenerateContent?alt=sse"
         if not settings.streams:
             wait_seconds, verb = settings.whole_timeout_seconds, "generateContent"
-        rejected = self._rejected.setdefault(model, set())
         while True:
-            sent = asking.body(request, rejected=rejected)
+            sent = asking.body(request, rejected=self._rejected.get(model, ()))
             reply = await self._post(model, verb, sent, wait_seconds=wait_seconds)
             try:
                 if reply.status == 200:
@@ -156,7 +155,7 @@ class GeminiProvider:
             if part is None:
                 raise self._refused(refusal, reply, model=model)
             # Asked anew without it: what is sent gets less each time, so this comes to an end.
-            rejected.add(part)
+            self._rejected.setdefault(model, set()).add(part)
 
     async def _paint(self, request: ImageRequest) -> MadeImage:
         wait_seconds = self.settings.whole_timeout_seconds

@@ -24,6 +24,15 @@ _LEVELS: Final = (("HIGH", 24_576), ("MEDIUM", 8_192), ("LOW", 1_024))
 puts each of them: https://ai.google.dev/gemini-api/docs/openai, "Thinking"."""
 _TAKES_LEVELS: Final = re.compile(r"gemini-([3-9]|\d\d)|gemini-.*latest|gemma-[4-9]")
 _CANNOT_BE_STILL: Final = re.compile(r"gemini-.*pro")
+_SHOWN: Final = {"includeThoughts": True}
+
+_ABOUT_THINKING: Final = re.compile(r"thinking|thought|budget", re.IGNORECASE)
+_ABOUT_INSTRUCTIONS: Final = re.compile(r"(developer|system)[_ ]?instruction", re.IGNORECASE)
+_ABOUT_BEGINNINGS: Final = re.compile(r"end(ing|s)? with a (model|user)", re.IGNORECASE)
+_NOT_TAKEN: Final = re.compile(
+    r"not supported|unsupported|not (allowed|enabled|permitted)|unknown name|cannot|deprecated",
+    re.IGNORECASE,
+)
 
 
 def body(request: CompletionRequest, *, rejected: Collection[str]) -> dict[str, Any]:
@@ -65,7 +74,11 @@ def rejected_part(message: str, sent: Mapping[str, Any]) -> str | None:
         return _key(thinking)
     if SYSTEM in sent and _ABOUT_INSTRUCTIONS.search(message):
         return SYSTEM
-    if sent["contents"][-1]["role"] == "model" and _ABOUT_BEGINNINGS.search(message):
+    if (
+        sent["contents"]
+        and sent["contents"][-1]["role"] == "model"
+        and _ABOUT_BEGINNINGS.search(message)
+    ):
         return BEGINNING
     if _NOT_TAKEN.search(message):
         names = (("temperature", r"temperature"), ("topP", r"top_?p"))
@@ -74,15 +87,6 @@ def rejected_part(message: str, sent: Mapping[str, Any]) -> str | None:
             None,
         )
     return None
-
-
-_ABOUT_THINKING: Final = re.compile(r"thinking|thought|budget", re.IGNORECASE)
-_ABOUT_INSTRUCTIONS: Final = re.compile(r"(developer|system)[_ ]?instruction", re.IGNORECASE)
-_ABOUT_BEGINNINGS: Final = re.compile(r"end(ing|s)? with a (model|user)", re.IGNORECASE)
-_NOT_TAKEN: Final = re.compile(
-    r"not supported|unsupported|not (allowed|enabled|permitted)|unknown name|cannot|deprecated",
-    re.IGNORECASE,
-)
 
 
 def _contents(request: CompletionRequest) -> list[dict[str, Any]]:
@@ -100,7 +104,10 @@ def _contents(request: CompletionRequest) -> list[dict[str, Any]]:
 
 
 def _parts(turn: Turn, images: Mapping[str, bytes]) -> list[dict[str, Any]]:
-    """Return pictures before what is said of them, as Google advises; bytes become base64."""
+    """Return pictures before what is said of them, as Google advises; bytes become base64.
+
+    A picture that a model made is its answer, and not a question: it is not shown again.
+    """
     shown = turn.images if turn.role == "user" else ()
     parts: list[dict[str, Any]] = [
         {"inlineData": {"mimeType": image.media_type, "data": images[image.name]}}
@@ -142,9 +149,6 @@ def _thoughtful(model: str, tokens: int) -> list[dict[str, Any]]:
             return [{"thinkingBudget": budget, **_SHOWN}, _SHOWN]
     levels = [level for level, taken in _LEVELS if taken <= tokens] or ["LOW"]
     return [*({"thinkingLevel": level, **_SHOWN} for level in levels), _SHOWN]
-
-
-_SHOWN: Final = {"includeThoughts": True}
 
 
 def _key(thinking: Mapping[str, Any]) -> str:
