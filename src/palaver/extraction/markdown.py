@@ -113,7 +113,7 @@ class _Scan:
             is_inside = not self._is_after_blank or line[0] in " \t"
             if is_inside and not (_ITEM.match(line) or _short(_RULE, line)):
                 return "list"
-        elif is_indented and (self._kind == "code" or self._is_after_blank):
+        elif is_indented and self._kind in (None, "code"):
             return "code"
         if _short(_RULE, line):
             return None
