@@ -3,32 +3,49 @@
 from collections.abc import Sequence
 
 from palaver.domain.conversations import Conversation, Message
-from palaver.domain.retrieval import Retrieved
+from palaver.domain.errors import ProviderError
 from palaver.domain.users import Actor
+from palaver.domain.web import Page, WebSearch
 from palaver.kit.clock import Clock, system_clock
 from palaver.services.asking import Asker
 from palaver.services.conversations import ConversationService
 from palaver.services.driver import Driver
 from palaver.services.gathering import Gatherer
+from palaver.services.grounding import GroundingService
 from palaver.services.memories import MemoryService
 from palaver.services.models import ModelService
+from palaver.services.retrieval import RetrievalService
 from palaver.storage.database import Database
 from palaver.storage.log import DatabaseLog
 from palaver.streaming.runs import Runs
 
 
 def driver_over(
-    db: Database, runs: Runs, models: ModelService, *, clock: Clock = system_clock
+    db: Database,
+    runs: Runs,
+    models: ModelService,
+    *,
+    clock: Clock = system_clock,
+    search: WebSearch | None = None,
 ) -> Driver:
-    """Return what drives runs, with all that they are told of their users' own things."""
-    finder = _Nothing()
-    gatherer = Gatherer(db, MemoryService(db, finder, clock=clock), finder)
-    return Driver(db, runs, models, gatherer, Asker(), clock=clock)
+    """Return what drives runs, with all that they are told: one's own things, and the web.
+
+    Of the web nothing can be read: an answer has what the search engine says.
+    """
+    retrieval = RetrievalService(db)
+    gatherer = Gatherer(db, MemoryService(db, retrieval, clock=clock), retrieval)
+    grounding = GroundingService(db, search, NoPages(), clock=clock)
+    return Driver(db, runs, models, gatherer, Asker(grounding), clock=clock)
 
 
-class _Nothing:
-    async def find(self, *_: object, **__: object) -> Retrieved:
-        return Retrieved(())
+class NoPages:
+    """A web that is away."""
+
+    async def fetch(self, url: str) -> Page:
+        raise ProviderError(f"{url} cannot be reached.")
+
+    async def close(self) -> None:
+        pass
 
 
 def conversations_over(db: Database, *, clock: Clock = system_clock) -> ConversationService:

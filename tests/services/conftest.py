@@ -12,6 +12,7 @@ from palaver.domain.providers import Turn
 from palaver.domain.streams import Stream
 from palaver.domain.usage import Reservation, UsageEntry
 from palaver.domain.users import Actor
+from palaver.domain.web import WebSearch
 from palaver.kit.clock import system_clock
 from palaver.services.calls import CallService
 from palaver.services.completions import CompletionService
@@ -57,13 +58,18 @@ class Talk:
 
 @contextlib.asynccontextmanager
 async def a_worker(
-    db: Database, cast: Cast, provider: ScriptedProvider, *, is_alone: bool | None = None
+    db: Database,
+    cast: Cast,
+    provider: ScriptedProvider,
+    *,
+    is_alone: bool | None = None,
+    search: WebSearch | None = None,
 ) -> AsyncIterator[Talk]:
     """Start a worker over the database, as `main` does; what still runs is handed over."""
     models = ModelService(db, {provider.id: provider}, default_model="scripted/one")
     alone = db.engine is Engine.SQLITE if is_alone is None else is_alone
     runs = Runs(DatabaseLog(db), clock=system_clock, is_alone=alone, watch_interval_seconds=0.02)
-    driver = driver_over(db, runs, models)
+    driver = driver_over(db, runs, models, search=search)
     runs.on_claim = driver.take_over
     await runs.start()
     try:

@@ -6,13 +6,14 @@ so it belongs to the run, whose readers see what it is busy with, and not to the
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from palaver.domain.errors import ProviderError
 from palaver.domain.events import SourceFound, Status, TextDelta
 from palaver.domain.generations import Options
 from palaver.domain.providers import CompletionRequest, Turn
 from palaver.services.gathering import Found
+from palaver.services.grounding import GroundingService
 from palaver.services.prompts import Prompt
 
 log = logging.getLogger(__name__)
@@ -25,23 +26,11 @@ Tell: TypeAlias = Callable[[Preliminary], None]
 """Takes what readers see before the provider has said anything."""
 
 
-class NoGrounding:
-    has_engine = False
-
-    def require(self, *, model_searches: bool) -> None:
-        from palaver.domain.errors import Fault, InvalidInput
-
-        if not model_searches:
-            raise InvalidInput.of(
-                "use_web_grounding", Fault.NOT_ALLOWED, "No web search is set up."
-            )
-
-
 class Asker:
     """Makes requests out of prompts, for runs and for calls alike."""
 
-    def __init__(self, grounding: Any = None) -> None:
-        self.grounding = grounding or NoGrounding()
+    def __init__(self, grounding: GroundingService) -> None:
+        self.grounding = grounding
 
     @property
     def room_tokens(self) -> int:
@@ -82,7 +71,11 @@ class Asker:
     async def _search(self, owner_id: int, prompt: Prompt, tell: Tell) -> Prompt:
         try:
             pages = await self.grounding.find(
-                owner_id, prompt.question, budget_tokens=prompt.room_tokens, tell=tell
+                owner_id,
+                prompt.question,
+                previous=_previous(prompt),
+                budget_tokens=prompt.room_tokens,
+                tell=tell,
             )
         except ProviderError as error:
             log.info("an answer goes on without the web: %s", error.message)
@@ -94,3 +87,9 @@ class Asker:
         for found in prompt.found[known:]:
             tell(SourceFound(found.source))
         return prompt
+
+
+def _previous(prompt: Prompt) -> str:
+    """Return the question before this one, "" for the first."""
+    asked = [turn.text for turn in prompt.turns if turn.role == "user"]
+    return asked[-2] if len(asked) > 1 else ""
