@@ -34,3 +34,4 @@ def set_up_logs(level: str, format: str) -> None:
     root.setLevel(level.upper())
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of what clients send

@@ -4,9 +4,12 @@ from typing import Final
 
 from palaver.domain.users import SYSTEM, Actor
 from palaver.jobs.end_readers import end_readers
+from palaver.jobs.extract_memories import extract_memories
 from palaver.jobs.fold_search import fold_search
+from palaver.jobs.ingest_documents import ingest_documents
 from palaver.jobs.loops import Loops
 from palaver.jobs.purge_conversations import purge_conversation
+from palaver.jobs.purge_documents import purge_document, sweep_files
 from palaver.jobs.purge_expired import KIND as PURGE_EXPIRED
 from palaver.jobs.purge_expired import Purge, purge_expired
 from palaver.jobs.release_orphans import release_orphans
@@ -16,7 +19,10 @@ from palaver.jobs.wake_followers import wake_followers
 from palaver.jobs.worker import JobWorker
 from palaver.kit.clock import DAY, Clock, system_clock
 from palaver.services.conversations import PURGE_JOB
+from palaver.services.documents import PURGE_JOB as PURGE_DOCUMENT
+from palaver.services.ingestion import IngestionService
 from palaver.services.jobs import JobService
+from palaver.services.memory_extraction import EXTRACTION_JOB
 from palaver.services.purge import PurgeService
 from palaver.services.services import Services
 from palaver.services.settlement import TITLE_JOB
@@ -28,8 +34,15 @@ SESSIONS_KEPT: Final = 30 * DAY
 class Background:
     """The worker and the loops, started and closed together."""
 
-    def __init__(self, services: Services, jobs: JobService, worker: JobWorker) -> None:
+    def __init__(
+        self,
+        services: Services,
+        jobs: JobService,
+        ingestion: IngestionService,
+        worker: JobWorker,
+    ) -> None:
         self._services = services
+        self._ingestion = ingestion
         self._jobs = jobs
         self._worker = worker
         self._loops = Loops()
@@ -42,6 +55,10 @@ class Background:
         self._loops.start(release_orphans(self._services.ledger), name="release orphans")
         self._loops.start(wake_followers(self._services.live), name="wake followers")
         self._loops.start(end_readers(self._services.readers), name="end readers")
+        self._loops.start(sweep_files(self._services.documents), name="sweep files")
+        for lane in self._ingestion.lanes:
+            step = ingest_documents(self._ingestion, lane)
+            self._loops.start(step, name=f"read documents: {lane.name}")
         self._loops.start(self._begin, name="begin")
 
     def wake(self) -> None:
@@ -62,7 +79,12 @@ class Background:
 
 
 def build(
-    services: Services, jobs: JobService, purge: PurgeService, *, clock: Clock = system_clock
+    services: Services,
+    jobs: JobService,
+    purge: PurgeService,
+    ingestion: IngestionService,
+    *,
+    clock: Clock = system_clock,
 ) -> Background:
     """Put every job of the house together."""
 
@@ -81,8 +103,10 @@ def build(
         jobs,
         {
             PURGE_JOB: purge_conversation(purge),
+            PURGE_DOCUMENT: purge_document(services.documents),
             PURGE_EXPIRED: purge_expired(jobs, purges),
             TITLE_JOB: title_conversation(services.titles),
+            EXTRACTION_JOB: extract_memories(services.memory_extraction),
         },
     )
-    return Background(services, jobs, worker)
+    return Background(services, jobs, ingestion, worker)

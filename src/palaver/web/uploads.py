@@ -87,7 +87,7 @@ async def content_of(form: Form) -> bytes:
 
 async def _parsed(request: Request, *, max_bytes: int) -> FormData:
     stream = sized_stream(request, max_bytes=max_bytes)
-    parser = MultiPartParser(
+    parser = _Parser(
         request.headers,
         stream,
         max_files=_FILES_MAX,
@@ -95,10 +95,28 @@ async def _parsed(request: Request, *, max_bytes: int) -> FormData:
         max_part_size=_CHUNK_BYTES,
     )
     try:
-        return await parser.parse()
+        form = await parser.parse()
     except MultiPartException as error:
         await _drained(stream)  # what is too large is told first
         raise _malformed(error.message) from None
+    if not parser.is_whole:
+        parser.close()
+        raise _malformed("It ends too early.")
+    return form
+
+
+class _Parser(MultiPartParser):
+    """Knows whether the body has come to its end: a part that was cut off is no file."""
+
+    is_whole = False
+
+    def on_end(self) -> None:
+        self.is_whole = True
+
+    def close(self) -> None:
+        """Give up every file, that of a part without an end included."""
+        for file in self._files_to_close_on_error:
+            file.close()
 
 
 async def _drained(stream: AsyncGenerator[bytes, None]) -> None:
