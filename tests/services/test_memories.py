@@ -16,6 +16,7 @@ from palaver.domain.memories import (
     RelevantMemory,
     ShownMemory,
 )
+from palaver.domain.retrieval import Retrieved
 from palaver.domain.search import SearchKind
 from palaver.domain.users import Actor
 from palaver.jobs.purge_conversations import purge_conversation
@@ -24,11 +25,11 @@ from palaver.services import purge as purge_module
 from palaver.services.conversations import PURGE_JOB, ConversationService
 from palaver.services.memories import MemoryService
 from palaver.services.purge import PurgeService
+from palaver.services.retrieval import NO_EMBEDDER, RetrievalService
 from palaver.storage.database import Database
 from palaver.storage.statements import Statement
 from tests.cast import Cast, a_cast
 from tests.fakes.clock import StillClock
-from tests.fakes.finder import NOTE, WordFinder
 from tests.talks import a_talk, conversations_over
 
 
@@ -57,13 +58,25 @@ def conversations(db: Database, clock: StillClock) -> ConversationService:
     return conversations_over(db, clock=clock)
 
 
-@pytest.fixture
-def finder(db: Database) -> WordFinder:
-    return WordFinder(db)
+class Asked(RetrievalService):
+    """Keeps what it was asked for."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db)
+        self.asked: list[str] = []
+
+    async def find(self, owner_id: int, text: str, *, kind: SearchKind, limit: int) -> Retrieved:
+        self.asked.append(text)
+        return await super().find(owner_id, text, kind=kind, limit=limit)
 
 
 @pytest.fixture
-def memories(db: Database, finder: WordFinder, clock: StillClock) -> MemoryService:
+def finder(db: Database) -> Asked:
+    return Asked(db)
+
+
+@pytest.fixture
+def memories(db: Database, finder: Asked, clock: StillClock) -> MemoryService:
     return MemoryService(db, finder, clock=clock, per_user=300)
 
 
@@ -309,7 +322,7 @@ async def test_the_best_hits_come_first_with_their_scores(memories, owner):
         "Likes tea",
     ]
     assert found.items[0].score > found.items[1].score > 0
-    assert found.note == NOTE
+    assert found.note == NO_EMBEDDER
 
 
 async def test_a_type_fills_its_limit_from_behind_others(memories, owner):
@@ -381,7 +394,7 @@ async def test_of_many_the_nearest_and_the_most_important_go_in(memories, owner)
     assert [each.score for each in chosen] == sorted((e.score for e in chosen), reverse=True)
     reasons = {each.memory.content: each.reason for each in chosen}
     first = reasons["Bakes sourdough bread on Saturdays"]
-    assert (first.text_rank, first.vector_rank, first.note) == (1, None, NOTE)
+    assert (first.text_rank, first.vector_rank, first.note) == (1, None, NO_EMBEDDER)
     assert reasons["Is allergic to nuts"].note == "Chosen for its importance."
 
 

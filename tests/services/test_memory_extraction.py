@@ -23,9 +23,9 @@ from palaver.services.memory_extraction import (
     enqueue_extraction,
 )
 from palaver.services.models import ModelService
+from palaver.services.retrieval import RetrievalService
 from palaver.services.starting import Choice
 from palaver.storage.statements import Statement
-from tests.fakes.finder import WordFinder
 from tests.fakes.provider import HOLD, ScriptedProvider, words
 from tests.services.conftest import Talk
 
@@ -35,7 +35,7 @@ PORTO = '{"message": 1, "type": "user_fact", "content": "The user lives in Porto
 
 @pytest.fixture
 def memories(talk: Talk) -> MemoryService:
-    return MemoryService(talk.db, WordFinder(talk.db))
+    return MemoryService(talk.db, RetrievalService(talk.db))
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ async def extraction(talk: Talk) -> AsyncIterator[MemoryExtractionService]:
     """Give the service; the jobs of this worker do not run."""
     asker = talk.generations.starter.driver.asker
     calls = CallService(talk.db, asker)
-    yield MemoryExtractionService(talk.db, talk.models, calls, WordFinder(talk.db))
+    yield MemoryExtractionService(talk.db, talk.models, calls, RetrievalService(talk.db))
     await calls.close()
 
 
@@ -311,7 +311,7 @@ async def test_the_demo_quotes_plain_sentences_and_asks_nobody(talk, memories):
     said = "Hello! My name is Ada. I prefer tea. What is my name? Somebody said I live in Rome."
     conversation, message = await told(talk, said)
     calls = CallService(talk.db, talk.driver.asker)
-    extraction = MemoryExtractionService(talk.db, models, calls, WordFinder(talk.db))
+    extraction = MemoryExtractionService(talk.db, models, calls, RetrievalService(talk.db))
     for expected in (2, 0):
         count = await extraction.extract(SYSTEM, conversation.id, first_message_id=message.id)
         assert count == expected
