@@ -124,6 +124,7 @@ SHOWN = {"includeThoughts": True}
         ("gemini-3-flash-preview", None, {"thinkingLevel": "MINIMAL"}),
         ("gemini-3.1-pro-preview", None, {"thinkingLevel": "LOW"}),
         ("gemini-flash-latest", None, {"thinkingLevel": "MINIMAL"}),
+        ("gemini-omni-flash", None, {"thinkingLevel": "MINIMAL"}),
         ("gemini-2.0-flash", None, None),
         ("gemma-3-27b-it", None, None),
         ("gemini-2.5-flash", 2_000, {"thinkingBudget": 2_000, **SHOWN}),

@@ -22,7 +22,7 @@ _BUDGETS: Final = (
 _LEVELS: Final = (("HIGH", 24_576), ("MEDIUM", 8_192), ("LOW", 1_024))
 """Later lines take a level. The tokens are those for which Google's own door for clients of OpenAI
 puts each of them: https://ai.google.dev/gemini-api/docs/openai, "Thinking"."""
-_TAKES_LEVELS: Final = re.compile(r"gemini-([3-9]|\d\d)|gemini-.*latest|gemma-[4-9]")
+_TAKES_LEVELS: Final = re.compile(r"gemini-(?![12][.-])|gemma-[4-9]")
 _CANNOT_BE_STILL: Final = re.compile(r"gemini-.*pro")
 _SHOWN: Final = {"includeThoughts": True}
 
