@@ -183,7 +183,8 @@ def _objection_to_turns(
     if str(body).count("'cache_control'") > 4:
         return "A maximum of 4 blocks with cache_control may be provided."
     last = messages[-1]
-    if last["role"] == "assistant" and last["content"][-1]["type"] == "text":
+    is_paused = any(block["type"] == "server_tool_use" for block in last["content"])
+    if last["role"] == "assistant" and not is_paused:
         if generation >= (4, 6):
             return "This model does not support assistant message prefill."
         if last["content"][-1]["text"] != last["content"][-1]["text"].rstrip():
