@@ -16,7 +16,6 @@ DIMENSIONS_MAX: Final = 8_192
 _MULTIPLIED: Final = 120_000  # numbers, for one query: about 5 ms
 _ZERO: Final = 128
 _CANDIDATES_MIN, _CANDIDATES_MAX = 100, 400
-_ZERO: Final = 128
 
 
 class Packed(msgspec.Struct, frozen=True, gc=False):

@@ -1,0 +1,103 @@
+"""Ranking by any word: postings in blocks, and what a query finds in them."""
+
+import random
+from collections.abc import Iterable, Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palaver.domain import ranking
+from palaver.domain.ranking import PART_BITS, Term, appended, best, merged, rarest, terms, ways
+
+PLACES = st.integers(0, 2**PART_BITS - 1)
+POSTINGS = st.dictionaries(PLACES, st.integers(1, 255), max_size=50)
+
+
+def opened(block: bytes) -> dict[int, int]:
+    places, worths = ranking._opened(block)
+    assert list(places) == sorted(set(places))
+    return dict(zip(places, worths, strict=True))
+
+
+@given(POSTINGS, POSTINGS, st.sets(PLACES, max_size=20))
+def test_a_block_holds_what_was_put_into_it_less_what_is_gone(first, second, gone):
+    block = merged(merged(b"", new=first.items()), gone=gone, new=second.items())
+    kept = {place: worth for place, worth in first.items() if place not in gone}
+    assert opened(block) == {**kept, **second}
+
+
+@given(POSTINGS, PLACES, st.integers(1, 255))
+def test_one_more_at_the_end_is_what_merging_makes_of_it(postings, place, worth):
+    block = merged(b"", new=postings.items())
+    longer = appended(block, place, worth)
+    if all(known < place for known in postings):
+        assert longer == merged(block, new=[(place, worth)])
+    else:
+        assert longer is None
+
+
+def an_index(texts: Mapping[int, str]) -> dict[str, Term]:
+    found: dict[str, dict[int, list[tuple[int, int]]]] = {}
+    for ref, text in texts.items():
+        for term, worth in terms(text.split(), usual_length=10).items():
+            part = found.setdefault(term, {}).setdefault(ref >> PART_BITS, [])
+            part.append((ref & (2**PART_BITS - 1), worth))
+    return {
+        term: Term(
+            sum(map(len, parts.values())),
+            [(part, merged(b"", new=postings)) for part, postings in parts.items()],
+        )
+        for term, parts in found.items()
+    }
+
+
+def find(texts: Mapping[int, str], query: Iterable[str], limit: int = 10) -> list[int]:
+    known = an_index(texts)
+    words = rarest(query, known)
+    return [ref for ref, _ in best(words, known, texts=len(texts), limit=limit)]
+
+
+def test_a_word_is_worth_more_the_oftener_it_stands_and_the_shorter_the_text():
+    def worth(text: str) -> int:
+        return terms(text.split(), usual_length=10)["a"]
+
+    assert 1 <= worth("a " + "b " * 1_000) < worth("a b c") < worth("a a c") < worth("a a a") <= 255
+
+
+def test_a_word_is_found_by_itself_and_by_what_shares_its_stem():
+    assert ways("resetting") == ("resetting", "reset", "~reset")
+    assert ways("reset") == ("reset", "~reset")
+    assert set(terms(["resetting", "reset"], usual_length=10)) == {"resetting", "reset", "~reset"}
+
+
+def test_texts_of_several_parts_are_ranked_together():
+    far = 3 << PART_BITS
+    texts = {1: "red apple", far: "red apple pie", far + 5: "green pear"}
+    assert find(texts, ["apple"]) == [1, far]
+    assert find(texts, ["pear", "red"]) == [far + 5, 1, far]
+
+
+def test_of_equals_the_newest_comes_first():
+    assert find(dict.fromkeys(range(5), "same words"), ["words"], limit=2) == [4, 3]
+
+
+def test_only_the_rarest_words_of_a_long_query_count():
+    known = {f"word{number}": Term(number + 1) for number in range(100)}
+    assert rarest(known, known) == [f"word{number}" for number in range(32)]
+    assert rarest(["nothing"], known) == []
+
+
+@pytest.mark.parametrize("visited", [0, 50, 10**6])
+def test_common_words_order_what_rare_ones_have_named(monkeypatch, visited):
+    monkeypatch.setattr(ranking, "VISITED_MAX", visited)
+    draw = random.Random(visited)
+    texts = {
+        ref: " ".join(draw.choices(["the", "of", "and", "in"], k=6)) + f" filler{ref}"
+        for ref in range(200)
+    }
+    texts[17] = "zebra alone with nobody beside"
+    texts[90] = "the zebra of the plain"
+    texts[91] = "the lion of the plain"
+    assert find(texts, ["the", "zebra", "of"])[:2] == [90, 17]
+    assert find(texts, ["the", "of"]), "a query of common words alone finds something"
