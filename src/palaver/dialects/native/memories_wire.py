@@ -1,6 +1,6 @@
 """The shapes of the chapters "Memories" and "Settings", in their document's order."""
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -120,7 +120,7 @@ class Cleared(Struct):
     removed: int
 
 
-def _fields(shown: memories.ShownMemory) -> dict[str, object]:
+def _fields(shown: memories.ShownMemory) -> dict[str, Any]:
     memory = shown.memory
     source = None
     if shown.source_conversation_uuid is not None and shown.source_message_uuid is not None:
