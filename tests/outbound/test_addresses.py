@@ -2,9 +2,13 @@
 # ruff: noqa: RUF001 - characters that look like others are what this is about
 
 import ipaddress
+from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from palaver.outbound import addresses
 from palaver.outbound.addresses import Reach, Refused, is_public, parse_url
 from palaver.outbound.gate import Gate
 from tests.fakes.site import Names
@@ -79,6 +83,13 @@ def test_networks_of_the_operator_are_reached():
 def test_no_network_opens_what_hands_out_the_keys_of_a_machine(address):
     assert not reach("0.0.0.0/0", "::/0", "169.254.0.0/16", "fd00::/8").holds(address)
     assert reach(address).holds(address)
+
+
+def test_this_machine_is_not_reached_by_an_address_that_looks_public(monkeypatch):
+    monkeypatch.setattr(addresses, "is_public", lambda address: True)
+    assert not NOWHERE.holds("127.0.0.1")
+    assert reach("127.0.0.0/8").holds("127.0.0.1")
+    assert NOWHERE.holds("1.1.1.1")
 
 
 BYPASSES = [
@@ -221,3 +232,73 @@ def test_a_plain_address_is_read_as_browsers_read_it(text, read):
         str(url).replace(":443/", "/") if url.scheme == "https" else str(url).replace(":80/", "/")
     )
     assert shown == read
+
+
+PIECES = st.sampled_from(
+    [
+        *(
+            "http://",
+            "https://",
+            "HTTP:",
+            "//",
+            "/",
+            "\\",
+            "@",
+            ":",
+            "[",
+            "]",
+            "%",
+            "%2e",
+            ".",
+            "..",
+            "#",
+            "?",
+        ),
+        *(
+            "127.0.0.1",
+            "0x7f",
+            "2130706433",
+            "::1",
+            "::ffff:",
+            "[::1]",
+            "localhost",
+            "example",
+            "org",
+        ),
+        *(
+            "80",
+            "443",
+            "8080",
+            "22",
+            "xn--",
+            "\uff0e",
+            "\u3002",
+            "\u2488",
+            "①",
+            "ß",
+            "é",
+            "\x00",
+            " ",
+            "\t",
+        ),
+    ]
+)
+
+
+@given(st.one_of(st.text(), st.lists(PIECES, max_size=10).map("".join)))
+@settings(max_examples=300, deadline=None)
+def test_whatever_is_given_is_read_in_one_way_or_refused(text):
+    for given_text in (text, f"http://{text}", f"https://example.org{text}"):
+        try:
+            url = parse_url(given_text)
+        except Refused:
+            continue
+        again = parse_url(str(url))
+        assert (again.raw_host, again.port, again.scheme) == (url.raw_host, url.port, url.scheme)
+        assert url.raw_host
+        assert url.raw_host.isascii()
+        assert url.raw_user is None
+        # Any other reader of the address as it is sent finds the same host.
+        other = urlsplit(str(url))
+        assert (other.hostname, other.username) == (url.raw_host, None)
+        assert str(url.host) == url.raw_host or "xn--" in url.raw_host

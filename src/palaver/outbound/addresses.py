@@ -6,6 +6,7 @@ to the public internet only, unless the operator owns the network.
 
 import ipaddress
 import re
+import socket
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
@@ -106,10 +107,11 @@ class Reach:
             return False
         if isinstance(parsed, ipaddress.IPv6Address) and parsed.scope_id is not None:
             return False
-        return is_public(parsed) or any(
+        is_allowed = any(
             parsed in network and (parsed not in _METADATA or network.num_addresses == 1)
             for network in self.allowed
         )
+        return is_allowed or (is_public(parsed) and not is_own(parsed))
 
 
 def is_public(address: Address) -> bool:
@@ -125,6 +127,21 @@ def is_public(address: Address) -> bool:
     if (int(address) >> 32) & 0xFFFF_FFFF in _ISATAP:
         return False
     return address in _PUBLIC_6 and not any(address in network for network in _NOT_PUBLIC_6)
+
+
+def is_own(address: Address) -> bool:
+    """Tell whether an address is one of this machine: no firewall stands before what listens there.
+
+    A datagram socket that is connected sends nothing; it only learns by which of the machine's
+    addresses it would.
+    """
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((str(address), 9))
+            return ipaddress.ip_address(probe.getsockname()[0]) == address
+    except OSError:
+        return False  # there is no way there
 
 
 def parse_url(text: str) -> URL:

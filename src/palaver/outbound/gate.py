@@ -108,8 +108,7 @@ class Gate:
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.reach = Reach(allowed)
-        self._system = SystemNames() if names is None else None
-        self._names = names or self._system
+        self._names: Names = names or SystemNames()
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
 
@@ -164,11 +163,10 @@ class Gate:
         """Give up every connection."""
         if self._session is not None:
             await self._session.close()
-        if self._system is not None:
-            self._system.close()
+        if isinstance(self._names, SystemNames):
+            self._names.close()
 
     async def _look_up(self, host: str) -> Sequence[str]:
-        assert self._names is not None  # noqa: S101  # one of the two is there
         try:
             return await self._names(host)
         except socket.gaierror as error:
