@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import pytest
 
-from palaver.kit.clock import system_clock
-from palaver.services.memory_extraction import DELAY, enqueue_extraction
+from palaver.kit.clock import SECOND
+from palaver.services.memory_extraction import DELAY
 from palaver.storage.statements import Statement
 from tests.contracts import shape
 from tests.dialects.native.helpers import EXAMPLES, all_of, assert_error
@@ -239,19 +239,14 @@ async def test_a_setting_is_true_or_false(owner: Visitor) -> None:
 
 
 async def test_who_wants_it_finds_what_was_taken_from_a_message(
-    palaver: Palaver, owner: Visitor, stranger: Visitor, upstream: Upstream
+    owner: Visitor, stranger: Visitor, upstream: Upstream, clock: MovableClock
 ) -> None:
     assert (await owner.patch(SETTINGS, {"extract_memories": True})).status == 200
     fact = '{"message": 1, "type": "user_fact", "content": "The user lives in Porto."}'
     upstream.plan(Script(), Script(words=(fact[:20], fact[20:])))
     chat = await a_conversation(owner)
     question, _ = await _ask(owner, chat, "I live in Porto")
-    async with palaver.house.db.transaction() as tx:
-        row = Statement("select id from messages where uuid = :uuid", int)
-        message_id = await tx._connection.one(row, uuid=question["id"])
-        assert message_id is not None
-        at = system_clock() - DELAY
-        await enqueue_extraction(tx, owner.user.id, message_id, at=at)
+    clock.move(seconds=DELAY / SECOND)
 
     async def is_there() -> bool:
         return await contents(owner) == ["The user lives in Porto."]
@@ -262,3 +257,23 @@ async def test_who_wants_it_finds_what_was_taken_from_a_message(
     assert await contents(stranger) == []
     told = (await upstream.request(2)).body["messages"]
     assert "I live in Porto" in told[-1]["content"]
+
+
+async def test_memories_go_into_the_prompts_of_their_user_alone(
+    owner: Visitor, stranger: Visitor, upstream: Upstream
+) -> None:
+    memory = await a_memory(owner, "Is allergic to nuts")
+
+    async def told(visitor: Visitor) -> bool:
+        upstream.requests.clear()
+        await _ask(visitor, await a_conversation(visitor), "What may I eat?")
+        return "Is allergic to nuts" in str((await upstream.request()).body["messages"])
+
+    assert await told(owner)
+    assert not await told(stranger)
+    await owner.patch(SETTINGS, {"use_memories": False})
+    assert not await told(owner)
+    await owner.patch(SETTINGS, {"use_memories": True})
+    assert await told(owner)
+    await owner.delete(f"{MEMORIES}/{memory['id']}")
+    assert not await told(owner)
