@@ -93,15 +93,6 @@ def a_docx(write: Callable[[Document], None]) -> bytes:
     return out.getvalue()
 
 
-def a_zip(**parts: bytes) -> bytes:
-    """Return a packed archive; `__` in a name is a slash, a single `_` a dot."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in parts.items():
-            archive.writestr(name.replace("__", "/").replace("_", "."), content)
-    return out.getvalue()
-
-
 def a_raw_docx(body: str, *, before: str = "") -> bytes:
     """Return a Word document whose text is written by hand."""
     document = f'<?xml version="1.0"?>{before}<w:document {_W}><w:body>{body}</w:body></w:document>'

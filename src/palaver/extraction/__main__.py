@@ -113,7 +113,6 @@ def _content(job: Job) -> bytes:
 
 def _limit(job: Job) -> None:
     """Take from this process what reading a file does not need."""
-    os.nice(_NICE)
     for kind, limit in (
         (resource.RLIMIT_AS, job.memory_bytes),
         (resource.RLIMIT_NOFILE, _MAX_FILES),
@@ -126,6 +125,7 @@ def _limit(job: Job) -> None:
     used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     seconds = job.cpu_seconds + int(used)
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    os.nice(_NICE)
 
 
 def _private_stdout() -> BinaryIO:

@@ -13,9 +13,9 @@ from palaver.domain.extraction import ExtractionError
 from palaver.domain.reading import Picture
 
 MAX_SIDE: Final = 2048
-"""Longer sides only cost: what models see is scaled to 2,048 points or less before they look.
-
-Source: OpenAI, "Images and vision"; Anthropic, "Vision"; Google, "Image understanding".
+"""Longer sides cost time and tokens, and no more is seen: larger pictures are scaled to 2,048 points
+before a model looks at them. Source: OpenAI, "Images and vision", "Calculating costs"; other
+vendors' models look at about as many.
 """
 
 MAX_PIXELS: Final = 50_000_000
