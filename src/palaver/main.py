@@ -165,7 +165,7 @@ async def opened(
                 db,
                 files,
                 caps=DocumentCaps(settings.documents_per_user, settings.documents_bytes_per_user),
-                on_waiting=ingestion.tell,
+                on_waiting=ingestion.lanes.tell,
                 clock=clock,
             ),
             exchanges=ExchangeService(db, driver, clock=clock),
@@ -204,6 +204,7 @@ async def opened(
         background = build_jobs(
             services, JobService(db, clock=clock), PurgeService(db, clock=clock), ingestion
         )
+        await ingestion.begin(SYSTEM)
         background.start()
         stack.push_async_callback(background.close)
         yield House(settings, db, runs, services, application(settings, services))

@@ -48,7 +48,7 @@ class Library:
             self.db,
             self.files,
             caps=self.caps,
-            on_waiting=self.ingestion.tell,
+            on_waiting=self.ingestion.lanes.tell,
             clock=self.clock,
         )
 
@@ -65,12 +65,12 @@ class Library:
     @property
     def small(self) -> Lane:
         """Return the lane of small files."""
-        return self.ingestion.lanes[0]
+        return self.ingestion.lanes.small
 
     @property
     def any(self) -> Lane:
         """Return the lane of all files."""
-        return self.ingestion.lanes[1]
+        return self.ingestion.lanes.any
 
     async def given(
         self, content: bytes | str, *, by: Actor | None = None, **more: Any

@@ -16,6 +16,7 @@ from palaver.services import ingestion as ingestion_module
 from palaver.services.ingestion import LEASE, LOST
 from palaver.storage import chunks as chunks_module
 from palaver.storage.database import Database
+from palaver.storage.statements import Engine
 from tests.cast import a_cast
 from tests.fakes.clock import StillClock
 from tests.http import settled
@@ -160,6 +161,18 @@ async def test_what_a_dead_worker_read_is_read_by_another(
     assert (await library.documents.text(library.owner, given.uuid)).text == text
 
 
+async def test_a_process_that_is_alone_goes_on_at_once_after_a_crash(library: Library) -> None:
+    given = await library.given("x")
+    async with library.db.transaction() as tx:
+        at = library.clock()
+        await tx.readings.claim(max_bytes=1 << 40, at=at, until=at + LEASE)
+    other = another(library)
+    await other.ingestion.begin(SYSTEM)
+    await other.read_all()
+    is_alone = library.db.engine is Engine.SQLITE
+    assert (await status(library, given.uuid))[0] == ("ready" if is_alone else "pending")
+
+
 async def test_a_reader_that_is_stopped_gives_its_document_back(library: Library) -> None:
     given = await library.given("x")
     async with reading(library):
@@ -280,7 +293,7 @@ async def test_several_workers_share_what_waits(library: Library) -> None:
             loops = Loops()
             loops.start(ingest_documents(worker.ingestion, worker.any), name="read")
             stack.push_async_callback(loops.close)
-            worker.ingestion.tell()
+            worker.ingestion.lanes.tell()
         await settled(none_waits)
     read = [name for worker in workers for name in worker.extractor.order]
     assert sorted(read, key=int) == [f"{number}" for number in range(12)]

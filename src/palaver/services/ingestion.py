@@ -8,11 +8,11 @@ one writer and answers stream meanwhile.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from palaver.domain.chunks import cut
-from palaver.domain.documents import TRIES_MAX, UNREADABLE, Chunk, Reading
+from palaver.domain.documents import FILE_MAX_BYTES, TRIES_MAX, UNREADABLE, Chunk, Reading
 from palaver.domain.errors import DomainError
 from palaver.domain.extraction import Extracted, ExtractionError, Extractor
 from palaver.domain.search import SearchKind
@@ -25,11 +25,13 @@ from palaver.services.search import SearchService
 from palaver.storage.chunks import PIECE_LENGTH
 from palaver.storage.database import Database
 from palaver.storage.files import Files
+from palaver.storage.statements import Engine
 from palaver.storage.tx import Tx
 from palaver.streaming.bell import Bell
 
 log = logging.getLogger(__name__)
 
+SMALL_MAX_BYTES: Final = 1 << 20
 LEASE: Final = 30 * SECOND
 RENEW_SECONDS: Final = 2.0
 BATCH: Final = 50  # chunks in one transaction: about 1 ms of the loop
@@ -47,6 +49,22 @@ class Lane:
         self.name = name
         self.max_bytes = max_bytes
         self.bell = Bell()
+
+
+class Lanes:
+    """Both slots of a worker."""
+
+    def __init__(self) -> None:
+        self.small = Lane("small", SMALL_MAX_BYTES)
+        self.any = Lane("any", FILE_MAX_BYTES)
+
+    def __iter__(self) -> Iterator[Lane]:
+        return iter((self.small, self.any))
+
+    def tell(self) -> None:
+        """Say that a document waits."""
+        for lane in self:
+            lane.bell.ring()
 
 
 class Gone(Exception):
@@ -81,13 +99,18 @@ class IngestionService:
         self.extractor = extractor
         self.search = search
         self.clock = clock
-        self.lanes = (Lane("small", 1 << 20), Lane("any", 1 << 62))
+        self.lanes = Lanes()
         self._tasks = Tasks()
 
-    def tell(self) -> None:
-        """Say that a document waits."""
-        for lane in self.lanes:
-            lane.bell.ring()
+    async def begin(self, actor: Actor) -> None:
+        """Take back what a process before this one was reading, where no other can be.
+
+        Elsewhere the leases of the dead run out. Called before anything is read.
+        """
+        actor.require_admin()
+        if self.db.engine is Engine.SQLITE:
+            async with self.db.transaction() as tx:
+                await tx.readings.take_back()
 
     async def ingest_next(self, actor: Actor, lane: Lane) -> bool:
         """Read the document whose turn it is, to its end; False where none waits.

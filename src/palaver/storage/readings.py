@@ -60,6 +60,9 @@ _PUT_BACK: Final[Statement[None]] = Statement(
     f"""update documents set leased_until = :until, progress = 0, tries = tries - :untried
     where {_HELD}"""
 )
+_TAKE_BACK: Final[Statement[None]] = Statement(
+    "update documents set leased_until = 0 where status = 'pending' and leased_until > 0"
+)
 
 
 class ReadingStore:
@@ -102,6 +105,10 @@ class ReadingStore:
             _FAIL, id=reading.id, attempt=reading.attempt, error=error, at=at
         )
         return failed is not None
+
+    async def take_back(self) -> None:
+        """End every lease: for a process that knows to be alone, before it reads anything."""
+        await self._connection.run(_TAKE_BACK)
 
     async def put_back(self, reading: Reading, *, until: int, counts: bool) -> None:
         """Let it be claimed again from `until` on; a try that does not count was cut short."""
