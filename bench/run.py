@@ -17,6 +17,7 @@ from bench.bench_limits import limits
 from bench.bench_lists import lists
 from bench.bench_requests import requests
 from bench.bench_resume import resume
+from bench.bench_retrieval import retrieval
 from bench.bench_streams import streams
 from bench.rows import Row
 from bench.stage import ROOT, pin_load
@@ -27,6 +28,7 @@ BENCHES = {
     "streams": streams,
     "resume": resume,
     "limits": limits,
+    "retrieval": retrieval,
     "footprint": footprint,
 }
 HEAD = """# Benchmarks
