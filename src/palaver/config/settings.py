@@ -56,7 +56,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = False
     data_dir: Annotated[
-        Path, _value("a folder", "Where the database and what Palaver makes for itself live.")
+        Path,
+        _value(
+            "a folder",
+            "Where the database, the files of users and what Palaver makes for itself live. "
+            "Several hosts on one database share it.",
+        ),
     ] = Path("data")
     database_url: Annotated[
         str | None,
