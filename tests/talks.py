@@ -1,6 +1,7 @@
 """Conversations for tests, made as people make them; the services here start no generation."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from palaver.domain.conversations import Conversation, Message
 from palaver.domain.errors import ProviderError
@@ -14,10 +15,13 @@ from palaver.services.gathering import Gatherer
 from palaver.services.grounding import GroundingService
 from palaver.services.memories import MemoryService
 from palaver.services.models import ModelService
+from palaver.services.pictures import PictureService
 from palaver.services.retrieval import RetrievalService
 from palaver.storage.database import Database
+from palaver.storage.files import Files
 from palaver.storage.log import DatabaseLog
 from palaver.streaming.runs import Runs
+from tests.fakes.extractor import PlainExtractor
 
 
 def driver_over(
@@ -27,15 +31,17 @@ def driver_over(
     *,
     clock: Clock = system_clock,
     search: WebSearch | None = None,
+    files: Files | None = None,
 ) -> Driver:
     """Return what drives runs, with all that they are told: one's own things, and the web.
 
-    Of the web nothing can be read: an answer has what the search engine says.
+    Of the web nothing can be read: an answer has what the search engine says. Pictures need files.
     """
     retrieval = RetrievalService(db)
     gatherer = Gatherer(db, MemoryService(db, retrieval, clock=clock), retrieval)
     grounding = GroundingService(db, search, NoPages(), clock=clock)
-    return Driver(db, runs, models, gatherer, Asker(grounding), clock=clock)
+    pictures = PictureService(db, files or Files(Path()), PlainExtractor(), clock=clock)
+    return Driver(db, runs, models, gatherer, Asker(grounding, pictures), clock=clock)
 
 
 class NoPages:

@@ -52,6 +52,7 @@ from palaver.services.memories import MemoryService
 from palaver.services.memory_extraction import MemoryExtractionService
 from palaver.services.models import DEMO, ModelService
 from palaver.services.options import OptionService
+from palaver.services.pictures import PictureService
 from palaver.services.plans import PlanService
 from palaver.services.purge import PurgeService
 from palaver.services.rates import RateService
@@ -137,7 +138,8 @@ async def opened(
         stack.push_async_callback(gate.close)
         grounding = grounding_service(settings, db, PageReader(gate, extractor), clock=clock)
         stack.push_async_callback(grounding.close)
-        asker = Asker(grounding)
+        pictures = PictureService(db, Files(settings.data_dir / "images"), extractor, clock=clock)
+        asker = Asker(grounding, pictures)
         driver = Driver(db, runs, models, gatherer, asker, clock=clock)
         runs.on_claim = driver.take_over
         starter = Starter(driver, models, clock=clock, max_answer_tokens=settings.max_answer_tokens)
@@ -181,6 +183,7 @@ async def opened(
             ),
             models=models,
             options=OptionService(db, models, asker),
+            pictures=pictures,
             plans=PlanService(db, clock=clock),
             rates=RateService(
                 db,

@@ -19,6 +19,13 @@ HOLD = object()
 """In a script: wait until the test lets the provider go on."""
 
 
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000002000000010806000000f42252c0"
+    "0000000e49444154789c63f8cfc0f01f8801000dfe02fe3e8a5bd40000000049454e44ae426082"
+)
+"""A picture of two pixels, as far as its beginning goes."""
+
+
 @dataclass
 class ScriptedProvider:
     """Yields each script in turn; the last one again and again. Counts how it was closed."""
@@ -29,6 +36,8 @@ class ScriptedProvider:
     capabilities: Capabilities = field(default_factory=Capabilities)
     profile: ModelProfile = field(default_factory=ModelProfile)
     requests: list[CompletionRequest] = field(default_factory=list)
+    pictures: list[object] = field(default_factory=list)
+    asked_pictures: list[ImageRequest] = field(default_factory=list)
     closed_early: int = 0
 
     def __post_init__(self) -> None:
@@ -55,7 +64,22 @@ class ScriptedProvider:
             raise
 
     async def make_image(self, request: ImageRequest) -> MadeImage:
-        raise makes_no_images(self.name)
+        if not self.pictures:
+            raise makes_no_images(self.name)
+        self.asked_pictures.append(request)
+        step = self.pictures[min(len(self.asked_pictures), len(self.pictures)) - 1]
+        try:
+            if step is HOLD:
+                self.held.set()
+                await self.go.wait()
+                step = MadeImage(PNG)
+        except asyncio.CancelledError:
+            self.closed_early += 1
+            raise
+        if isinstance(step, Exception):
+            raise step
+        assert isinstance(step, MadeImage)
+        return step
 
     async def close(self) -> None:
         pass

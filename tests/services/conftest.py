@@ -22,6 +22,7 @@ from palaver.services.generations import GenerationService
 from palaver.services.models import ModelService
 from palaver.services.starting import Choice, Starter
 from palaver.storage.database import Database
+from palaver.storage.files import Files
 from palaver.storage.log import DatabaseLog
 from palaver.storage.statements import Engine
 from palaver.streaming.runs import Runs
@@ -64,12 +65,13 @@ async def a_worker(
     *,
     is_alone: bool | None = None,
     search: WebSearch | None = None,
+    files: Files | None = None,
 ) -> AsyncIterator[Talk]:
     """Start a worker over the database, as `main` does; what still runs is handed over."""
     models = ModelService(db, {provider.id: provider}, default_model="scripted/one")
     alone = db.engine is Engine.SQLITE if is_alone is None else is_alone
     runs = Runs(DatabaseLog(db), clock=system_clock, is_alone=alone, watch_interval_seconds=0.02)
-    driver = driver_over(db, runs, models, search=search)
+    driver = driver_over(db, runs, models, search=search, files=files)
     runs.on_claim = driver.take_over
     await runs.start()
     try:

@@ -131,6 +131,7 @@ def limits_of(plan: Plan, *, measures: Iterable[str]) -> list[Limited]:
 
 PAID: Final = frozenset({"messages", "tokens", "cost_micro_usd"})
 FREE: Final = frozenset({"free_messages", "free_tokens"})
+IMAGES: Final = frozenset({"images"})
 COST: Final = frozenset({"cost_micro_usd"})
 
 
@@ -144,6 +145,7 @@ class Need(msgspec.Struct, frozen=True):
     prompt_tokens: int
     max_tokens: int
     least_tokens: int = 1
+    images: int = 0
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -174,6 +176,8 @@ def granted(
             case "cost_micro_usd":
                 smallest, room = _cost_room(need, left)
                 cost_left = left if cost_left is None else min(cost_left, left)
+            case "images":
+                smallest, room = need.images, need.max_tokens if left >= need.images else 0
             case _:
                 continue
         if room < need.least_tokens:

@@ -81,18 +81,27 @@ class Terms(msgspec.Struct, frozen=True, omit_defaults=True):
         return -(-price // MICRO)
 
     def amounts(
-        self, kind: UsageKind, tokens: int, *, messages: int = 0, cost_micro_usd: int | None
+        self,
+        kind: UsageKind,
+        tokens: int,
+        *,
+        messages: int = 0,
+        images: int = 0,
+        cost_micro_usd: int | None,
     ) -> Amounts:
         """Return what a line counts: only answers are messages and tokens, all else is cost.
 
-        Free models count only as free messages and free tokens.
+        Free models count only as free messages and free tokens; a picture is a picture.
         """
         if kind is not UsageKind.ANSWER:
             messages = tokens = 0
         if self.is_free:
-            return Amounts(free_messages=messages, free_tokens=tokens)
+            return Amounts(free_messages=messages, free_tokens=tokens, images=images)
         return Amounts(
-            messages=messages, tokens=self.weigh(tokens), cost_micro_usd=cost_micro_usd or 0
+            messages=messages,
+            tokens=self.weigh(tokens),
+            images=images,
+            cost_micro_usd=cost_micro_usd or 0,
         )
 
 

@@ -1,10 +1,10 @@
-"""Removes what deleted documents held, and files that no document knows."""
+"""Removes what deleted documents held, and files that no row knows."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from palaver.domain.jobs import Job
-from palaver.domain.users import SYSTEM
+from palaver.domain.users import SYSTEM, Actor
 from palaver.jobs.worker import Handler
 from palaver.services.documents import DocumentService
 
@@ -21,11 +21,12 @@ def purge_document(documents: DocumentService) -> Handler:
     return handle
 
 
-def sweep_files(documents: DocumentService) -> Callable[[], Awaitable[float]]:
-    """Return the step of a loop: uploads that broke off leave files, and so do deleted accounts."""
+def sweep_files(*sweeps: Callable[[Actor], Awaitable[int]]) -> Callable[[], Awaitable[float]]:
+    """Return the step of a loop: what broke off leaves files, and so does what was deleted."""
 
     async def step() -> float:
-        await documents.sweep(SYSTEM)
+        for sweep in sweeps:
+            await sweep(SYSTEM)
         return SWEEP_SECONDS
 
     return step

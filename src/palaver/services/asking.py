@@ -9,11 +9,13 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from palaver.domain.errors import ProviderError
-from palaver.domain.events import SourceFound, Status, TextDelta
+from palaver.domain.events import SourceFound, Status, TextDelta, UsageReported
 from palaver.domain.generations import Options
+from palaver.domain.pictures import Picture, markdown_of
 from palaver.domain.providers import CompletionRequest, Turn
 from palaver.services.gathering import Found
 from palaver.services.grounding import GroundingService
+from palaver.services.pictures import PictureService
 from palaver.services.prompts import Prompt
 
 log = logging.getLogger(__name__)
@@ -29,8 +31,9 @@ Tell: TypeAlias = Callable[[Preliminary], None]
 class Asker:
     """Makes requests out of prompts, for runs and for calls alike."""
 
-    def __init__(self, grounding: GroundingService) -> None:
+    def __init__(self, grounding: GroundingService, pictures: PictureService) -> None:
         self.grounding = grounding
+        self.pictures = pictures
 
     @property
     def room_tokens(self) -> int:
@@ -67,6 +70,17 @@ class Asker:
             first_source=len(prompt.found) + 1,
         )
         return request, prompt
+
+    async def paint(
+        self, owner_id: int, prompt: Prompt, *, tell: Tell
+    ) -> tuple[Picture, UsageReported]:
+        """Have the question painted; its file is kept, its row not yet. Raises `ProviderError`."""
+        tell(Status("Making a picture …"))
+        picture, usage = await self.pictures.make(owner_id, prompt.resolved, prompt.question)
+        tell(TextDelta(markdown_of(picture.url, prompt.question)))
+        # Where nobody counts, a picture costs the tokens of its prompt.
+        counted = UsageReported(prompt.prompt_tokens, completion_tokens=0, is_estimate=True)
+        return picture, usage or counted
 
     async def _search(self, owner_id: int, prompt: Prompt, tell: Tell) -> Prompt:
         try:

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from palaver.domain.citations import cite
-from palaver.domain.errors import ErrorKind, ProviderError
+from palaver.domain.errors import ErrorKind, Fault, InvalidInput, ProviderError
 from palaver.domain.events import (
     SPANS,
     Cited,
@@ -73,6 +73,9 @@ class CompletionService:
         does. Raises `DomainError` as `GenerationService.send` does.
         """
         order = await self.starter.order(actor, None, choice, question=turns[-1].text)
+        if order.images:
+            message = "A picture is kept in a chat: name one."
+            raise InvalidInput.of("chat_id", Fault.MISSING, message)
         prompt = self.starter.prompt_of(turns, order)
         call = await self.calls.open(
             actor, prompt, options=order.options, least_tokens=order.least_tokens

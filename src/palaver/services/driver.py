@@ -30,6 +30,8 @@ from palaver.domain.events import (
 )
 from palaver.domain.generations import Generation
 from palaver.domain.log import Claimed, Refused
+from palaver.domain.models import ModelType
+from palaver.domain.pictures import Picture
 from palaver.domain.providers import CompletionEvent
 from palaver.domain.sources import Citation, Source, SourceKind
 from palaver.domain.tokens import estimate_tokens
@@ -62,6 +64,7 @@ class Live:
     __slots__ = (
         "earlier_calls",
         "generation",
+        "picture",
         "prompt_tokens",
         "run",
         "sources",
@@ -75,6 +78,7 @@ class Live:
         self.run = run
         self.earlier_calls = 0  # requests to the provider that died with their worker
         self.prompt_tokens = generation.recipe.prompt_tokens  # our estimate
+        self.picture: Picture | None = None  # that it has made
         self.sources: dict[int, Source] = {}  # what was found, by its number
         self.texts: dict[int, str] = {}  # and its text, as far as we have it
         self.usage: UsageReported | None = None  # by the provider's word
@@ -271,6 +275,11 @@ class Driver:
         provider = prompt.resolved.provider
         try:
             async with live.run.guard():
+                if prompt.resolved.model.model_type is ModelType.IMAGE:
+                    live.picture, live.usage = await self.asker.paint(
+                        live.generation.owner_id, prompt, tell=tell
+                    )
+                    return Finished(FinishReason.STOP)
                 request, prompt = await self.asker.prepare(
                     live.generation.owner_id,
                     prompt,
@@ -311,7 +320,9 @@ class Driver:
             last += [ending] if usage is None else [usage, ending]
             try:
                 unlogged = await run.seal(*last)
-                output = Output(run.outline, unlogged, run.text, run.reasoning, citations)
+                output = Output(
+                    run.outline, unlogged, run.text, run.reasoning, citations, live.picture
+                )
                 is_ours = await finish(
                     self.db,
                     live.generation,

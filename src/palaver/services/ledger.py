@@ -14,6 +14,7 @@ from palaver.domain.events import UsageReported
 from palaver.domain.limits import (
     COST,
     FREE,
+    IMAGES,
     PAID,
     ROLLING,
     Limited,
@@ -85,6 +86,7 @@ async def grant(
     prompt_tokens: int,
     max_tokens: int,
     least_tokens: int = 1,
+    images: int = 0,
     freed: Amounts = NOTHING,
     at: int,
 ) -> Grant:
@@ -100,8 +102,8 @@ async def grant(
         raise NotFound("user")
     plan, subscribed_at = standing
     terms = terms_of(model, plan, subscribed_at)
-    limits = _watched(plan, terms, kind)
-    need = Need(terms, prompt_tokens, max_tokens, least_tokens)
+    limits = _watched(plan, terms, kind, images=images)
+    need = Need(terms, prompt_tokens, max_tokens, least_tokens, images)
     used: Mapping[Window, Amounts] = {}
     if limits:
         windows = [limited.limit.window for limited in limits]
@@ -112,7 +114,9 @@ async def grant(
     if refusals:
         steps = await tx.usage.steps(owner_id=owner_id, since=starts_at(Window.TWELVE_HOURS, at))
         raise quota_error(refusals, steps, at=at)
-    amounts = terms.amounts(kind, prompt_tokens + allowed, messages=1, cost_micro_usd=cost)
+    amounts = terms.amounts(
+        kind, prompt_tokens + allowed, messages=1, images=images, cost_micro_usd=cost
+    )
     return Grant(owner_id, kind, terms, allowed, amounts, at)
 
 
@@ -143,6 +147,7 @@ async def settle(
     *,
     reservation_id: int | None = None,
     started_at: int,
+    images: int = 0,
     further_attempts: int = 0,
     attempt_prompt_tokens: int = 0,
     at: int,
@@ -156,7 +161,7 @@ async def settle(
         generation_id=work.generation_id if reservation_id is None else None, id=reservation_id
     )
     started_at = started_at if held is None else held.counted_at
-    entries = _entries(work, terms, usage, started_at=started_at, at=at)
+    entries = _entries(work, terms, usage, images=images, started_at=started_at, at=at)
     if entries and further_attempts:
         entries += [
             _attempt(entries[0], terms, prompt_tokens=attempt_prompt_tokens)
@@ -284,10 +289,11 @@ class LedgerService:
             return await tx.usage.forget_steps(before=before, limit=STEPS_MAX)
 
 
-def _watched(plan: Plan, terms: Terms, kind: UsageKind) -> list[Limited]:
+def _watched(plan: Plan, terms: Terms, kind: UsageKind, *, images: int) -> list[Limited]:
     """Return the limits that a call of this kind can break."""
     if kind is UsageKind.ANSWER:
-        return limits_of(plan, measures=FREE if terms.is_free else PAID)
+        measures = FREE if terms.is_free else PAID
+        return limits_of(plan, measures=measures | IMAGES if images else measures)
     return [] if terms.is_free else limits_of(plan, measures=COST)
 
 
@@ -313,7 +319,13 @@ async def _correct(
 
 
 def _entries(
-    work: Work, terms: Terms, usage: UsageReported | None, *, started_at: int, at: int
+    work: Work,
+    terms: Terms,
+    usage: UsageReported | None,
+    *,
+    images: int,
+    started_at: int,
+    at: int,
 ) -> list[UsageEntry]:
     if usage is None:
         return []
@@ -333,7 +345,7 @@ def _entries(
             cached_tokens=usage.cached_tokens,
             cost_micro_usd=_cost(usage, terms),
             messages=int(is_answer),
-            images=0,
+            images=images,
             charged_tokens=terms.weigh(tokens),
             is_free=int(terms.is_free),
             is_estimate=int(usage.is_estimate),
@@ -354,6 +366,7 @@ def _attempt(answer: UsageEntry, terms: Terms, *, prompt_tokens: int) -> UsageEn
         cached_tokens=0,
         cost_micro_usd=terms.cost(prompt_tokens, 0),
         messages=0,
+        images=0,
         charged_tokens=0,
         is_estimate=1,
     )

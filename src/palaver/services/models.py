@@ -146,13 +146,15 @@ class ModelService:
         provider_id: str | None = None,
         model: str | None = None,
         conversation_model: str | None = None,
+        type: ModelType = ModelType.TEXT,
     ) -> ResolvedModel:
         """Find the model that a generation asks, in the registry; the network is not touched.
 
         `model` is the provider's own name beside `provider_id`, else `provider/name`, or `demo`.
         Without one: the conversation's, as long as it is on offer; else, of what the caller's plan
         holds, the default of the settings; else the first model of the first provider that answers,
-        the demo's last; of `provider_id` alone where that is given.
+        the demo's last; of `provider_id` alone where that is given. All these make what `type` says;
+        a model that is named makes what it makes.
 
         Only what the registry does not know is asked of its provider, which may have begun to
         serve it a moment ago: for 1.5 s at most, once in 2 s. A provider that answers, and does
@@ -169,13 +171,13 @@ class ModelService:
         prefix = f"{provider_id}/" if provider_id else ""
         if conversation_model and conversation_model.startswith(prefix):
             known = self._find(await self.registry.rows(), conversation_model)
-            if known is not None:
+            if known is not None and known.model.model_type is type:
                 return await self._allowed(actor, known)
         if self.default_model and self.default_model.startswith(prefix):
             default = await self._named(_full_name(None, self.default_model))
-            if await self._may_use(actor, default.model):
+            if default.model.model_type is type and await self._may_use(actor, default.model):
                 return default
-        return await self._first(actor, provider_id)
+        return await self._first(actor, provider_id, type)
 
     async def stored(self, actor: Actor, name: str) -> ResolvedModel:  # noqa: ARG002  # see above
         """Return the model of a run that goes on: it need not be on offer any more.
@@ -269,8 +271,8 @@ class ModelService:
             raise _no_model(name)
         return ResolvedModel(listing.provider, self._without_row(name))
 
-    async def _first(self, actor: Actor, provider_id: str | None) -> ResolvedModel:
-        """Return the first text model of a provider, or of the first one that has any."""
+    async def _first(self, actor: Actor, provider_id: str | None, type: ModelType) -> ResolvedModel:
+        """Return the first model of a type that a provider has, or the first one that has any."""
         if provider_id:
             listings = [self._listing(provider_id)]
         else:
@@ -283,15 +285,16 @@ class ModelService:
         for listing in listings:
             await listing.ensure()
             on_offer = _on_offer(listing, await self.registry.rows())
-            texts = [row for row in on_offer if row.model_type is ModelType.TEXT and row.is_active]
-            has_some = has_some or bool(texts)
-            if visible := await self._visible(actor, texts):
+            fitting = [row for row in on_offer if row.model_type is type and row.is_active]
+            has_some = has_some or bool(fitting)
+            if visible := await self._visible(actor, fitting):
                 return ResolvedModel(listing.provider, next(iter(visible.values())))
         if provider_id and listings[0].names is None:
             raise listings[0].error or listings[0].silence()
         if has_some:
             raise _not_in_plan("any of the models")
-        raise DomainError("There is no model to ask.", kind=ErrorKind.MODEL_NOT_FOUND)
+        wanted = "to ask" if type is ModelType.TEXT else "that makes pictures"
+        raise DomainError(f"There is no model {wanted}.", kind=ErrorKind.MODEL_NOT_FOUND)
 
     def _without_row(self, name: str) -> Model:
         return Model(

@@ -23,7 +23,7 @@ class OptionService:
         """Return the flags of a conversation. Raises `NotFound`."""
         async with self.db.read(snapshot=True) as tx:
             conversation = await get_conversation(tx, actor, key)
-            return await tx.conversations.options(conversation.id)
+            return (await tx.conversations.manner(conversation.id)).options
 
     async def change(
         self, actor: Actor, key: int | str, changes: dict[str, bool | None]
@@ -44,6 +44,7 @@ class OptionService:
                 self.asker.grounding.require(model_searches=profile.searches)
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, conversation.id)
-            options = replace(await tx.conversations.options(conversation.id), **changes)
+            manner = await tx.conversations.manner(conversation.id)
+            options = replace(manner.options, **changes)
             await tx.conversations.set_options(conversation.id, options)
         return options

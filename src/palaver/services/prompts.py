@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from palaver.domain.conversations import Conversation, Message
 from palaver.domain.errors import Fault, InvalidInput
+from palaver.domain.models import ModelType
 from palaver.domain.passages import Passage, render_passages
 from palaver.domain.providers import Turn
 from palaver.domain.thinking import LEAST_ANSWER_TOKENS, thinking_budget
@@ -167,6 +168,8 @@ async def build_prompt(
     `room_tokens` are kept free, as far as they are left. Raises `InvalidInput` when the question
     does not fit into the model's context.
     """
+    if resolved.model.model_type is ModelType.IMAGE:
+        return prompt_of([Turn("user", question.text)], resolved=resolved, max_tokens=max_tokens)
     told = [Persona(await _instructions(tx, conversation))]
     if context is None:
         budget = _budget(resolved, max_tokens)

@@ -21,6 +21,7 @@ from palaver.services.memories import MemoryService
 from palaver.services.memory_extraction import MemoryExtractionService
 from palaver.services.models import ModelService
 from palaver.services.options import OptionService
+from palaver.services.pictures import PictureService
 from palaver.services.plans import PlanService
 from palaver.services.rates import RateService
 from palaver.services.readers import ReaderService
@@ -57,6 +58,7 @@ class Services:
     memory_extraction: MemoryExtractionService
     models: ModelService
     options: OptionService
+    pictures: PictureService
     plans: PlanService
     rates: RateService
     readers: ReaderService

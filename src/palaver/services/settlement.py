@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from palaver.domain.events import (
     Ending,
@@ -14,6 +15,7 @@ from palaver.domain.events import (
     pack,
 )
 from palaver.domain.generations import ENDINGS, Generation, OutlineItem
+from palaver.domain.pictures import Picture
 from palaver.domain.search import SearchKind
 from palaver.domain.sources import Citation
 from palaver.domain.tokens import estimate_tokens
@@ -37,6 +39,7 @@ class Output(msgspec.Struct, frozen=True):
     text: str
     reasoning: str
     citations: Sequence[Citation] = ()
+    picture: Picture | None = None  # its file is there
 
 
 def usage_of(
@@ -96,6 +99,7 @@ async def finish(
                 work,
                 generation.terms,
                 usage,
+                images=int(output.picture is not None),
                 started_at=generation.created_at,
                 further_attempts=earlier_calls,
                 attempt_prompt_tokens=generation.recipe.prompt_tokens,
@@ -140,9 +144,12 @@ async def _keep(
         citations=_encode(output.citations).decode() if output.citations else None,
         prompt_tokens=None if usage is None else usage.prompt_tokens,
         completion_tokens=None if usage is None else usage.completion_tokens,
+        image=None if output.picture is None else output.picture.url,
         # A completed answer is one, even without words (decisions, 25).
         is_hidden=not output.text and not isinstance(ending, Finished),
     )
+    if output.picture is not None:
+        await tx.pictures.insert(replace(output.picture, message_id=generation.answer_id))
     if output.text:
         await tx.search.enqueue(
             owner_id=generation.owner_id, kind=SearchKind.MESSAGE, ref=generation.answer_id

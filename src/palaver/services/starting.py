@@ -10,7 +10,9 @@ import msgspec
 from msgspec.structs import replace
 
 from palaver.domain.conversations import Conversation, Message
+from palaver.domain.errors import DomainError, ErrorKind
 from palaver.domain.generations import Generation, Options, Recipe
+from palaver.domain.models import ModelType
 from palaver.domain.providers import Turn
 from palaver.domain.thinking import LEAST_ANSWER_TOKENS, check_thinking
 from palaver.domain.usage import total
@@ -22,6 +24,7 @@ from palaver.services.gathering import Found
 from palaver.services.ledger import grant, reserve
 from palaver.services.models import DEMO, ModelService, ResolvedModel
 from palaver.services.prompts import Prompt, build_prompt, prompt_of, under_cap
+from palaver.storage.conversations import Manner
 from palaver.storage.tx import Tx
 
 MAX_ANSWER_TOKENS: Final = 8192
@@ -46,6 +49,11 @@ class Order(msgspec.Struct, frozen=True):
     found: Sequence[Found]
     searches_web: bool
     thinks: bool
+
+    @property
+    def images(self) -> int:
+        """Return how many pictures it will make."""
+        return int(self.resolved.model.model_type is ModelType.IMAGE)
 
     @property
     def least_tokens(self) -> int:
@@ -90,42 +98,47 @@ class Starter:
         Raises `DomainError`, as `ModelService` does; `InvalidInput` for what the model, or this
         server, cannot do.
         """
+        manner = await self._manner(conversation)
         resolved = await self.models.choose(
             actor,
             provider_id=choice.provider_id,
             model=choice.model,
             conversation_model=None if conversation is None else conversation.model,
+            type=ModelType.IMAGE if manner.makes_pictures else ModelType.TEXT,
         )
-        options = await self._asked(conversation, choice.options)
+        if manner.makes_pictures and resolved.model.model_type is not ModelType.IMAGE:
+            sentence = f"This chatbot makes pictures, and the model {resolved.model.name} does not."
+            raise DomainError(sentence, kind=ErrorKind.MODEL_NOT_FOUND)
+        options = _with_flags(choice.options, manner.options)
         model = resolved.model
         if options.use_extended_thinking:
             check_thinking(model, max_tokens=self.answer_cap(resolved, options))
         if options.use_web_grounding:
             self.driver.asker.grounding.require(model_searches=model.profile.searches)
         decided = self._decided(resolved, options)
-        found = await self.driver.gatherer.gather(
-            actor.owner_id,
-            conversation_id=None if conversation is None else conversation.id,
-            question=question,
-            uses_rag=bool(decided.use_rag),
-        )
+        found: Sequence[Found] = ()
+        if model.model_type is ModelType.TEXT:
+            found = await self.driver.gatherer.gather(
+                actor.owner_id,
+                conversation_id=None if conversation is None else conversation.id,
+                question=question,
+                uses_rag=bool(decided.use_rag),
+            )
         return Order(
             resolved=resolved,
             options=options,
             model=choice.model,
             asked_model=choice.asked_model,
             found=found,
-            searches_web=bool(decided.use_web_grounding),
+            searches_web=bool(decided.use_web_grounding) and model.model_type is ModelType.TEXT,
             thinks=bool(decided.use_extended_thinking),
         )
 
-    async def _asked(self, conversation: Conversation | None, options: Options) -> Options:
-        """Return options with the conversation's flags where the request has none."""
-        if conversation is None or None not in _flags(options):
-            return options
+    async def _manner(self, conversation: Conversation | None) -> Manner:
+        if conversation is None:
+            return Manner()
         async with self.driver.db.read() as tx:
-            kept = await tx.conversations.options(conversation.id)
-        return _with_flags(options, kept)
+            return await tx.conversations.manner(conversation.id)
 
     def _decided(self, resolved: ResolvedModel, asked: Options) -> Options:
         """Return options without a flag that is None: off, but the demo shows all that there is."""
@@ -188,6 +201,7 @@ class Starter:
             prompt_tokens=prompt.reserved_prompt_tokens,
             max_tokens=prompt.max_tokens,
             least_tokens=order.least_tokens,
+            images=order.images,
             at=at,
         )
         cap = prompt.max_tokens
@@ -248,6 +262,7 @@ class Starter:
                 prompt_tokens=prompt.reserved_prompt_tokens,
                 max_tokens=prompt.max_tokens,
                 least_tokens=order.least_tokens,
+                images=order.images,
                 freed=freed,
                 at=at,
             )

@@ -18,7 +18,19 @@ class Afterwards(msgspec.Struct, frozen=True, gc=False):
     wants_memories: int = 0
 
 
+class Manner(msgspec.Struct, frozen=True, gc=False):
+    """How a conversation's answers are made where a request does not say."""
+
+    options: Options = Options()  # flags alone
+    makes_pictures: bool = False  # its chatbot does
+
+
 _parse_options: Final = msgspec.json.Decoder(Options).decode
+
+
+def _manner(options: str | None, chatbot_type: str | None) -> Manner:
+    return Manner(_parse_options(options) if options else Options(), chatbot_type == "image")
+
 
 _COLUMNS: Final = (
     "id, uuid, owner_id, title, system_prompt, active_message_id, model, created_at, updated_at, "
@@ -116,8 +128,11 @@ _ENTITLE: Final = Statement(
 _ARCHIVE: Final[Statement[None]] = Statement(
     "update conversations set archived_at = :archived_at, updated_at = :at where id = :id"
 )
-_OPTIONS: Final = Statement(
-    "select options from conversations where id = :id and options is not null", _parse_options
+_MANNER: Final = Statement(
+    """select options, case when chatbot_id is null then null else (
+        select chatbot_type from chatbots where chatbots.id = conversations.chatbot_id) end
+    from conversations where id = :id and (options is not null or chatbot_id is not null)""",
+    _manner,
 )
 _SET_OPTIONS: Final[Statement[None]] = Statement(
     "update conversations set options = :options where id = :id"
@@ -273,9 +288,9 @@ class ConversationStore:
         """Put it away, or with None take it out again."""
         await self._connection.run(_ARCHIVE, id=id, archived_at=archived_at, at=at)
 
-    async def options(self, id: int) -> Options:
-        """Return how its answers are made where a request does not say; flags alone."""
-        return await self._connection.one(_OPTIONS, id=id) or Options()
+    async def manner(self, id: int) -> Manner:
+        """Return how its answers are made where a request does not say."""
+        return await self._connection.one(_MANNER, id=id) or Manner()
 
     async def set_options(self, id: int, options: Options) -> None:
         """Keep how its answers are made."""

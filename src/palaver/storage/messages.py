@@ -14,7 +14,7 @@ from palaver.storage.statements import Statement
 
 _COLUMNS: Final = """id, uuid, conversation_id, parent_id, role, text, text_tokens, model,
     prompt_tokens, completion_tokens, is_active, is_hidden, created_at, edited_at,
-    asked_model"""
+    asked_model, image"""
 _BRANCH: Final = "conversation_id = :conversation_id and is_active = 1"
 _SHOWN: Final = f"{_BRANCH} and is_hidden = 0 and deleted_at is null"
 
@@ -78,7 +78,7 @@ _LEAVE_BRANCH: Final[Statement[None]] = Statement(
 )
 _FINISH: Final[Statement[None]] = Statement(
     """update messages set text = :text, text_tokens = :text_tokens, reasoning = :reasoning,
-        citations = :citations, prompt_tokens = :prompt_tokens,
+        citations = :citations, image = :image, prompt_tokens = :prompt_tokens,
         completion_tokens = :completion_tokens, is_hidden = :is_hidden
     where id = :id"""
 )
@@ -203,6 +203,7 @@ class MessageStore:
         text: str,
         reasoning: str | None,
         citations: str | None,
+        image: str | None,
         prompt_tokens: int | None,
         completion_tokens: int | None,
         is_hidden: bool,
@@ -215,6 +216,7 @@ class MessageStore:
             text_tokens=estimate_tokens(text),
             reasoning=reasoning,
             citations=citations,
+            image=image,
             prompt_tokens=prompt_tokens,
             completion_tokens=completion_tokens,
             is_hidden=int(is_hidden),

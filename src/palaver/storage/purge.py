@@ -43,7 +43,7 @@ _DELETE_CONVERSATION: Final[Statement[None]] = Statement(
 )
 # The words of its `where` are those of the index `messages_deleted`.
 _BLANK_MESSAGES: Final = Statement(
-    """update messages set text = '', reasoning = null, citations = null where id in (
+    """update messages set text = '', reasoning = null, citations = null, image = null where id in (
         select id from messages
         where deleted_at is not null and (text <> '' or reasoning is not null)
         order by id limit :limit)

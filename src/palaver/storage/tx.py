@@ -19,6 +19,7 @@ from palaver.storage.memories import MemoryStore
 from palaver.storage.messages import MessageStore
 from palaver.storage.models import ModelStore
 from palaver.storage.origins import OriginStore
+from palaver.storage.pictures import PictureStore
 from palaver.storage.plans import PlanStore
 from palaver.storage.postings import PostingStore
 from palaver.storage.purge import PurgeStore
@@ -154,6 +155,11 @@ class Tx:
     def vectors(self) -> VectorStore:
         """What memories and chunks mean."""
         return VectorStore(self._connection)
+
+    @property
+    def pictures(self) -> PictureStore:
+        """Pictures, made and given."""
+        return PictureStore(self._connection)
 
     @property
     def models(self) -> ModelStore:

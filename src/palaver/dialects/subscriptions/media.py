@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
 from palaver.domain.errors import NotFound
 from palaver.web import pictures
@@ -17,11 +17,23 @@ class Png(Response):
     media_type = pictures.MEDIA_TYPE
 
 
-async def nothing(call: Call, folder: str, name: str) -> Png:  # noqa: ARG001  # see below
-    """Send a file of the caller's own. There are none yet: nobody finds any.
+async def own_image(call: Call, name: str) -> FileResponse:
+    """Send a picture that was made for the caller, or given by them; nobody else finds it.
 
-    Contract: "List Available Chatbots", whose pictures lie beside them.
+    Contract: "Get Session Messages" (`image_url`).
     """
+    picture, path = await call.services.pictures.find(call.actor, name)
+    headers = {
+        "cache-control": _A_DAY,
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "default-src 'none'; sandbox",
+        "content-disposition": "inline",
+    }
+    return FileResponse(path, headers=headers, media_type=picture.media_type)
+
+
+async def nothing(call: Call, folder: str, name: str) -> Png:  # noqa: ARG001  # see below
+    """Answer for every other address below `/media/`: nobody finds anything there."""
     raise NotFound("file")
 
 

@@ -52,5 +52,6 @@ ENDPOINTS: Final = (
     # Beyond the document
     Endpoint("GET", "/api/chat-sessions/{session_id}/events/", chat_sessions.follow, events=EVENTS),
     Endpoint("GET", "/media/chatbot_images/{name}", media.chatbot_image),
+    Endpoint("GET", "/media/images/{name}", media.own_image),
     Endpoint("GET", "/media/{folder}/{name}", media.nothing, is_documented=False),
 )

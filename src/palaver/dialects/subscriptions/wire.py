@@ -233,9 +233,9 @@ class Message(Struct, gc=False):
         return cls(
             message.uuid,
             message.role,
-            message.text,
+            message.text if message.image is None else "",
             message.text_tokens if produced is None else produced,
-            "",
+            message.image or "",
             render_time(message.created_at),
             render_time_if(message.edited_at),
             not message.is_active,
