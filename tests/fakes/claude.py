@@ -25,6 +25,15 @@ SONNET: dict[str, Any] = {
     "created_at": "2025-09-29T00:00:00Z",
     "lifecycle": "active",
 }
+ABLE: dict[str, Any] = {
+    "image_input": {"supported": True},
+    "server_tools": {"supported": True, "web_search": {"supported": True}},
+    "thinking": {
+        "supported": True,
+        "types": {"adaptive": {"supported": False}, "enabled": {"supported": True}},
+    },
+}
+"""What the models can do that the simulator lists by hand."""
 _REASONS = {"stop": "end_turn", "length": "max_tokens"}
 _TYPES = {
     400: "invalid_request_error",
@@ -389,7 +398,9 @@ async def _serve(port: int) -> None:
     async with Claude(port=port) as claude:
         claude.by_model.update(MODELS)
         claude.by_model["searching"] = ClaudeScript(blocks=FOUND, delay_seconds=0.05)
-        claude.models = [{**SONNET, "id": name, "display_name": name} for name in claude.by_model]
+        by_hand = {**SONNET, "capabilities": ABLE}
+        claude.models = [{**by_hand, "id": name, "display_name": name} for name in claude.by_model]
+        claude.models.append(SONNET)
         print(f"{claude.base_url}: {', '.join(claude.by_model)}", flush=True)  # noqa: T201
         await asyncio.Event().wait()
 

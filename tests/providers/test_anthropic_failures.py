@@ -3,13 +3,20 @@
 import json
 import logging
 import socket
+from contextlib import suppress
+from random import Random
+from typing import Any
 
+import msgspec
 import pytest
 
 from palaver.domain.errors import ErrorKind, ProviderError
-from palaver.domain.events import TextDelta
+from palaver.domain.events import FinishReason, TextDelta
+from palaver.providers.answers import ErrorSent, WrongShape
 from palaver.providers.anthropic import AnthropicProvider, adapter
-from tests.fakes.claude import Claude, refusal
+from palaver.providers.anthropic.searching import Search
+from palaver.providers.anthropic.wire import Interpreter
+from tests.fakes.claude import FOUND, Claude, refusal
 from tests.fakes.scripts import Failure, Script
 from tests.providers.conftest import BuildClaude
 from tests.providers.helpers import ask, outcome
@@ -236,3 +243,38 @@ async def test_a_field_that_is_rejected_twice_is_told(
     got = await outcome(anthropic, ask(user="u1"))
     assert got.refusal.message == f"Simulator refused the request with status 400: {said}"
     assert len(claude.requests) == 2
+
+
+JUNK = [None, 7, -1, 1.5, "", "x", [], {}, [None], {"url": 5}, True, "\ud800", "https://x.example/"]
+EVENTS: list[dict[str, Any]] = [
+    {"type": "message_start", "message": {"usage": {"input_tokens": 1}}},
+    *({"type": "content_block_start", "content_block": block} for block in FOUND),
+    {"type": "content_block_delta", "delta": {"text": "half \ud83d"}},
+    {"type": "content_block_delta", "delta": {"partial_json": '{"query":'}},
+    {"type": "content_block_delta", "delta": {"signature": "x", "thinking": "x"}},
+    {"type": "content_block_delta", "delta": {"citation": {"url": "https://x.example/"}}},
+    {"type": "content_block_stop"},
+    {"type": "message_delta", "delta": {"stop_reason": "pause_turn"}, "usage": {}},
+    {"type": "message", "content": list(FOUND), "stop_reason": "refusal", "usage": {}},
+]
+
+
+def _spoiled(value: Any, random: Random) -> Any:
+    if random.random() < 0.1:
+        return random.choice(JUNK)
+    if isinstance(value, dict):
+        return {k: _spoiled(v, random) for k, v in value.items() if random.random() > 0.05}
+    return [_spoiled(v, random) for v in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_comes_is_read_or_is_told_to_be_wrong(seed: int) -> None:
+    random = Random(seed)
+    for _ in range(300):
+        interpreter = Interpreter(Search(1), trimmed=" h")
+        for _ in range(8):
+            data = json.dumps(_spoiled(random.choice(EVENTS), random)).encode()
+            with suppress(WrongShape, ErrorSent):
+                msgspec.json.encode(interpreter.take(data))
+        assert interpreter.content is not None
+        msgspec.json.encode([interpreter.content.blocks, interpreter.closing(FinishReason.STOP)])

@@ -3,11 +3,11 @@
 Shapes: https://platform.claude.com/docs/en/api/messages/create.
 """
 
-import json
 from typing import Any, TypeVar
 
 import msgspec
 
+from palaver.kit.text import storable
 from palaver.providers.answers import WrongShape
 
 T = TypeVar("T")
@@ -64,7 +64,7 @@ class Delta(msgspec.Struct, gc=False):
 def _converted(given: Any, shape: type[T]) -> T:
     try:
         return msgspec.convert(given, shape)
-    except msgspec.ValidationError as error:
+    except ValueError as error:  # a key that is no text is one as well
         raise WrongShape(str(error)) from error
 
 
@@ -73,31 +73,40 @@ class Content:
 
     def __init__(self, before: "Content | None" = None) -> None:
         self.blocks: list[dict[str, Any]] = list(before.blocks) if before else []
+        self._newest: dict[str, Any] = {}
         self._input: list[str] = []
 
     def open(self, given: dict[str, Any]) -> None:
-        """Begin a block."""
-        self.blocks.append(dict(given))
+        """Begin a block. Raises `WrongShape`, where it could not be sent back."""
+        self._newest = _copied(given)
         self._input = []
+        self.blocks.append(self._newest)
 
     def add(self, delta: Delta) -> None:
-        """Add to the newest block."""
-        if not self.blocks:
-            return
-        block = self.blocks[-1]
+        """Add to the newest block. Raises `WrongShape` as `open` does."""
+        block = self._newest
         for field in ("text", "thinking", "signature"):
             if more := getattr(delta, field):
-                block[field] = (block.get(field) or "") + more
+                block[field] = f"{block.get(field) or ''}{storable(more)}"
         if delta.partial_json:
             self._input.append(delta.partial_json)
         if delta.citation is not None:
-            block["citations"] = [*(block.get("citations") or ()), delta.citation]
+            block["citations"] = [*(block.get("citations") or ()), _copied(delta.citation)]
 
     def close(self) -> None:
         """End the newest block: only now its input is whole."""
-        if self._input and self.blocks:
+        if self._input:
             try:
-                self.blocks[-1]["input"] = json.loads("".join(self._input))
+                self._newest["input"] = msgspec.json.decode("".join(self._input))
             except (ValueError, RecursionError):
-                self.blocks[-1]["input"] = {}
-            self._input = []
+                self._newest["input"] = {}
+        self._newest = {}
+        self._input = []
+
+
+def _copied(given: Any) -> Any:
+    """Return a copy that surely can be sent: neither halves of characters nor endless depth."""
+    try:
+        return msgspec.json.decode(msgspec.json.encode(given))
+    except (ValueError, RecursionError) as error:
+        raise WrongShape(str(error)) from error
