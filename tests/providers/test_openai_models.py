@@ -88,6 +88,33 @@ async def test_a_model_is_known_by_its_servers_word_else_by_its_name(
     assert await provider.list_models() == [model]
 
 
+@pytest.mark.parametrize(
+    ("pricing", "prices"),
+    [
+        ({"prompt": "0", "completion": "0"}, (0, 0)),
+        ({"prompt": "0.00000010005", "completion": 2e-06}, (100_050, 2_000_000)),
+        ({"prompt": "-1", "completion": "-1"}, (None, None)),
+        ({"prompt": "NaN", "completion": "Infinity"}, (None, None)),
+        ({"prompt": "1e999", "completion": "2"}, (None, None)),
+        ({"prompt": "cheap", "completion": "0.1"}, (None, None)),
+        ({"input": 0.2, "output": 0.2}, (None, None)),
+        ("free", (None, None)),
+        (None, (None, None)),
+    ],
+)
+async def test_prices_of_a_token_are_kept_as_those_of_a_million(
+    provider: OpenAIProvider,
+    upstream: Upstream,
+    pricing: Any,
+    prices: tuple[int | None, int | None],
+) -> None:
+    upstream.models = [{"id": "a/b", "pricing": pricing}]
+    (elsewhere,) = await provider.list_models()  # where the unit may be another
+    (model,) = await speaking_to(provider, Server.OPENROUTER).list_models()
+    assert (model.profile.prompt_price, model.profile.completion_price) == prices
+    assert elsewhere.profile.prompt_price is None
+
+
 async def test_openrouter_searches_with_every_model_that_talks(
     provider: OpenAIProvider, upstream: Upstream
 ) -> None:

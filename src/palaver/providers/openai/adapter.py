@@ -77,7 +77,7 @@ class OpenAIProvider:
         finally:
             reply.close()
         try:
-            models, error = listing.parse(body, all_search=self._is_openrouter)
+            models, error = listing.parse(body, is_openrouter=self._is_openrouter)
         except (ValueError, RecursionError) as cause:
             message = f"What {self.name} sent is no list of models: is its base URL right?"
             raise ProviderError(message) from cause

@@ -1,14 +1,17 @@
 """Which models an OpenAI-compatible server lists, and what it tells about each of them."""
 
+import math
 import re
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 
-from palaver.domain.models import ListedModel, ModelProfile, ModelType
+from palaver.domain.models import MOST_USD, ListedModel, ModelProfile, ModelType
 from palaver.domain.profiles import is_chat_model, profile_by_name
 
 MAX_NAME_LENGTH: Final = 200
+MILLION: Final = 1_000_000
 
 
 class Architecture(msgspec.Struct, gc=False):
@@ -22,6 +25,13 @@ class TopProvider(msgspec.Struct, gc=False):
     """What OpenRouter's first choice of a host can do."""
 
     max_completion_tokens: int | None = None
+
+
+class Pricing(msgspec.Struct, gc=False):
+    """OpenRouter's prices of one token, in USD; "-1" where they depend on who answers."""
+
+    prompt: Decimal | None = None
+    completion: Decimal | None = None
 
 
 class Meta(msgspec.Struct, gc=False):
@@ -46,6 +56,7 @@ class Entry(msgspec.Struct, gc=False):
     architecture: Architecture | None = None
     supported_parameters: list[str] | None = None
     top_provider: TopProvider | None = None
+    pricing: Any = None
     meta: Meta | None = None
     capabilities: Any = None  # LM Studio: a list; Mistral: an object of booleans
 
@@ -59,11 +70,11 @@ _decode = msgspec.json.Decoder(_Listing | list[msgspec.Raw]).decode
 _decode_entry = msgspec.json.Decoder(Entry).decode
 
 
-def parse(body: bytes, *, all_search: bool = False) -> tuple[list[ListedModel], object]:
+def parse(body: bytes, *, is_openrouter: bool = False) -> tuple[list[ListedModel], object]:
     """Return the models in the provider's order, and the error that stands in their place.
 
-    `all_search` tells that the server itself searches the web, whatever the model. An entry that
-    cannot be read is passed over. Raises `ValueError`, `RecursionError`.
+    OpenRouter itself searches the web, whatever the model, and has prices. An entry that cannot be
+    read is passed over. Raises `ValueError`, `RecursionError`.
     """
     listing = _decode(body)
     if isinstance(listing, _Listing):
@@ -79,7 +90,7 @@ def parse(body: bytes, *, all_search: bool = False) -> tuple[list[ListedModel], 
         if _is_named(entry) and entry.type not in _OTHER_TYPES and is_chat_model(entry.id):
             label = entry.name if entry.name and entry.name.isprintable() else entry.id
             models[entry.id] = ListedModel(
-                entry.id, label[:MAX_NAME_LENGTH], _profile(entry, all_search=all_search)
+                entry.id, label[:MAX_NAME_LENGTH], _profile(entry, is_openrouter=is_openrouter)
             )
     return list(models.values()), None
 
@@ -92,13 +103,14 @@ def _is_named(entry: Entry) -> bool:
     return 0 < len(entry.id) <= MAX_NAME_LENGTH and entry.id.isprintable()
 
 
-def _profile(entry: Entry, *, all_search: bool) -> ModelProfile:
+def _profile(entry: Entry, *, is_openrouter: bool) -> ModelProfile:
     """Return the provider's word, and the name's where it says nothing."""
     by_name = profile_by_name(entry.id)
     told = _told(entry)
     type_ = _type(entry, by_name)
+    pricing = _pricing(entry) if is_openrouter else Pricing()
     # Claude and Gemini search in their own protocols; in this one, only who is made for it.
-    searches = all_search or (by_name.searches and _SEARCHES_HERE.search(entry.id) is not None)
+    searches = is_openrouter or (by_name.searches and _SEARCHES_HERE.search(entry.id) is not None)
     return ModelProfile(
         context_tokens=_context_tokens(entry) or by_name.context_tokens,
         max_answer_tokens=_max_answer_tokens(entry) or by_name.max_answer_tokens,
@@ -108,6 +120,8 @@ def _profile(entry: Entry, *, all_search: bool) -> ModelProfile:
         has_json_mode=told.get("has_json_mode", by_name.has_json_mode),
         searches=searches and type_ is ModelType.TEXT,
         continues=by_name.continues,
+        prompt_price=_price(pricing.prompt),
+        completion_price=_price(pricing.completion),
         type=type_,
     )
 
@@ -129,6 +143,21 @@ def _context_tokens(entry: Entry) -> int | None:
 def _max_answer_tokens(entry: Entry) -> int | None:
     top = entry.top_provider.max_completion_tokens if entry.top_provider else None
     return next((n for n in (top, entry.max_completion_tokens) if n and n > 0), None)
+
+
+def _pricing(entry: Entry) -> Pricing:
+    """Return its prices; those of another shape are none."""
+    try:
+        return msgspec.convert(entry.pricing, Pricing, strict=False)
+    except msgspec.ValidationError:
+        return Pricing()
+
+
+def _price(usd: Decimal | None) -> int | None:
+    """Return micro-USD for a million tokens, rounded up; None for what is no price."""
+    if usd is None or not usd.is_finite() or not 0 <= usd * MILLION <= MOST_USD:
+        return None
+    return math.ceil(usd * MILLION * MILLION)
 
 
 def _told(entry: Entry) -> dict[str, bool]:
