@@ -156,7 +156,8 @@ def _introduce(question: str) -> str:
         "I am Palaver's demo: no language model, only a stand-in that shows how an answer "
         f"arrives. {asked}I did not understand it, and I cannot.\n\n"
         "For real answers, start Palaver with one of these, and choose its model:\n\n"
-        "- `OPENAI_API_KEY` or `OPENROUTER_API_KEY` set to your key;\n"
+        "- `OPENAI_API_KEY`, `OPENROUTER_API_KEY`, `ANTHROPIC_API_KEY` or `GEMINI_API_KEY`, set to "
+        "your key;\n"
         "- LM Studio or Ollama running on this computer: both are found by themselves;\n"
         "- any other server that speaks OpenAI's protocol, in the settings file."
     )
