@@ -19,21 +19,24 @@ def _id(id: int) -> int:
 
 
 _IS_WAITING: Final = Statement(f"select id from documents where {_WAITING} limit 1", _id)
-_CLAIM: Final = Statement(
-    f"""update documents
+_CLAIM_SQL: Final = f"""update documents
     set leased_until = :until, attempt = attempt + 1, tries = tries + 1, progress = 0
     where id = (
         select id from documents
         where {_WAITING} and owner_id = (
-            select d.owner_id from documents d where {_WAITING}
+            select d.owner_id from documents d {{by_owner}} where {_WAITING}
             group by d.owner_id
             order by coalesce(
                 (select t.served_at from document_turns t where t.owner_id = d.owner_id), 0),
                 min(d.id)
             limit 1)
         order by id limit 1 {{skip_locked}})
-    returning id, uuid, owner_id, mime_type, attempt, tries""",
-    Reading,
+    returning id, uuid, owner_id, mime_type, attempt, tries"""
+_CLAIM: Final = Statement(
+    row=Reading,
+    # Without a word it would read the rows of all documents, in the order of another index.
+    sqlite=_CLAIM_SQL.replace("{by_owner}", "indexed by documents_pending"),
+    postgresql=_CLAIM_SQL.replace("{by_owner}", ""),
 )
 _SERVE: Final[Statement[None]] = Statement(
     """insert into document_turns (owner_id, served_at) values (:owner_id, :at)
