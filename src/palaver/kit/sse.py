@@ -4,6 +4,7 @@ from typing import Final
 
 MAX_EVENT_BYTES: Final = 4 * 1024 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
+_CR: Final = 13
 
 
 def frame(data: bytes, *, event: str | None = None, id: str | None = None) -> bytes:
@@ -38,19 +39,20 @@ class Splitter:
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the data of each event that `chunk` ends. Raises `EventTooLarge`."""
         # Nearly every chunk is one whole event of one line, or a few: those are cut without a look
-        # at each line.
+        # at each line. To look for a byte by its number is the fastest.
         if (
             self._has_begun
             and not (self._line or self._lines or self._ended_in_cr)
+            and _CR not in chunk
             and chunk.startswith(b"data: ")
-            and chunk.endswith(b"\n\n")
-            and b"\r" not in chunk
         ):
-            if chunk.find(b"\n", 6) == len(chunk) - 2:
-                return [chunk[6:-2]]
-            frames = chunk[6:-2].split(b"\n\ndata: ")
-            if not any(b"\n" in data for data in frames):
-                return frames
+            line, _, rest = chunk.partition(b"\n")
+            if rest == b"\n":
+                return [line[6:]]
+            if rest.endswith(b"\n\n"):
+                frames = chunk[6:-2].split(b"\n\ndata: ")
+                if not any(b"\n" in data for data in frames):
+                    return frames
         return self._feed_lines(chunk)
 
     def end(self) -> list[bytes]:
