@@ -70,8 +70,10 @@ async def test_closing_ends_what_runs(extractor: ChildExtractor) -> None:
     reading = asyncio.ensure_future(extractor.extract(BUSY, "text/html"))
     await started()
     await extractor.close()
-    with pytest.raises(ExtractionError):
+    with pytest.raises(OSError, match="is closed"):
         await reading
+    with pytest.raises(OSError, match="is closed"):
+        await extractor.extract(b"x", "text/plain")
     assert children() == []
 
 
@@ -111,11 +113,17 @@ async def test_a_small_file_does_not_wait_for_a_large_one() -> None:
     assert (await waiting).text.startswith("large")
 
 
+TALK = (
+    "from palaver.domain.reading import *; from palaver.kit.frames import frame; import os, sys; "
+)
+BEGIN = TALK + "say = sys.stdout.buffer.write; say(frame(Progress(0.0))); sys.stdout.flush(); "
 NONSENSE = (
-    "import sys; sys.stdout.buffer.write(b'\\xff' * 100)",
-    "import sys; sys.stdout.buffer.write(b'\\0\\0\\0\\3abc')",
-    "import sys; sys.stdout.buffer.write(b'\\0\\0\\0\\xffabc')",
-    "import os; os.abort()",
+    "say(b'\\xff' * 100)",
+    "say(b'\\0\\0\\0\\3abc')",
+    "say(b'\\0\\0\\0\\xffabc')",
+    "say(frame(Tripped('KeyError')))",
+    "say(frame(Piece('a\\0b')) + frame(Done(None)))",
+    "os.abort()",
     "pass",
 )
 
@@ -124,20 +132,27 @@ NONSENSE = (
 async def test_a_process_that_talks_nonsense_is_not_believed(
     extractor: ChildExtractor, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
-    monkeypatch.setattr(module, "_COMMAND", ("-I", "-c", code))
+    monkeypatch.setattr(module, "_COMMAND", ("-I", "-c", BEGIN + code))
     with pytest.raises(ExtractionError, match="is damaged"):
         await extractor.extract(b"x" * 10_000_000, "text/plain")
     with pytest.raises(ExtractionError, match="is damaged"):
         await extractor.clean_image(b"x")
 
 
+@pytest.mark.parametrize("code", ["pass", "sys.exit(1)", "say(frame(Tripped('ImportError')))"])
+async def test_no_file_is_blamed_for_a_process_that_does_not_start(
+    extractor: ChildExtractor, monkeypatch: pytest.MonkeyPatch, code: str
+) -> None:
+    start = TALK + "say = sys.stdout.buffer.write; "
+    monkeypatch.setattr(module, "_COMMAND", ("-I", "-c", start + code))
+    with pytest.raises(OSError, match="does not start"):
+        await extractor.extract(b"x", "text/plain")
+
+
 async def test_spans_that_do_not_fit_the_text_are_not_believed(
     extractor: ChildExtractor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code = (
-        "from palaver.domain.reading import *; from palaver.kit.frames import frame; import sys;"
-        "sys.stdout.buffer.write(frame(Piece('text', spans=({},))) + frame(Done(None)))"
-    )
+    code = BEGIN + "say(frame(Piece('text', spans=({},))) + frame(Done(None)))"
     for span in ("Span(0, 5)", "Span(-1, 3)", "Span(3, 2)", "Span(0, 2), Span(1, 3)"):
         monkeypatch.setattr(module, "_COMMAND", ("-I", "-c", code.format(span)))
         with pytest.raises(ExtractionError, match="is damaged"):

@@ -53,6 +53,7 @@ def main() -> None:
     try:
         read = reader_of(job)  # what it imports comes from the disk, so it comes before the limits
         _limit(job)
+        tell(Progress(0.0))  # from here on, whatever happens is the file's doing
         _do(job, read, tell)
     except ExtractionError as error:
         tell(Refused(error.message))

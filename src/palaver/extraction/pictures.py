@@ -13,8 +13,8 @@ from palaver.domain.extraction import ExtractionError
 from palaver.domain.reading import Picture
 
 MAX_SIDE: Final = 2048
-"""Longer sides cost time and tokens, and no more is seen: larger pictures are scaled to 2,048 points
-before a model looks at them. Source: OpenAI, "Images and vision", "Calculating costs"; other
+"""Longer sides cost time and tokens, and no more is seen: larger pictures are scaled to 2,048
+points before a model looks at them. Source: OpenAI, "Images and vision", "Calculating costs"; other
 vendors' models look at about as many.
 """
 

@@ -47,6 +47,7 @@ _BUFFER_BYTES: Final = 1 << 20
 _MAX_ANSWER_BYTES: Final = 256 << 20
 _MAX_REASON: Final = 300
 _DAMAGED: Final = "The file is damaged, or made to be hard to read."
+_CLOSED: Final = "the extractor is closed"
 _TOO_LONG: Final = "The file takes too long to be read."
 
 
@@ -78,6 +79,7 @@ class ChildExtractor(Extractor):
         self._small = asyncio.Semaphore(limits.files_at_once)
         self._large = asyncio.Semaphore(1)
         self._running: set[asyncio.subprocess.Process] = set()
+        self._is_closed = False
 
     async def extract(
         self,
@@ -104,7 +106,8 @@ class ChildExtractor(Extractor):
         return CleanImage(picture.media_type, picture.content, picture.width, picture.height)
 
     async def close(self) -> None:
-        """End what runs; whoever waits for it gets an `ExtractionError`."""
+        """End what runs, and start no more: that is an `OSError`, since no file is to blame."""
+        self._is_closed = True
         for process in tuple(self._running):
             _kill(process)
 
@@ -129,14 +132,20 @@ class ChildExtractor(Extractor):
     async def _run(self, job: Job, size: int, take: Callable[[Message], None]) -> Message:
         """Return the last message on a file; `take` gets those before it."""
         async with self._large if size > self._limits.large_bytes else self._small:
+            if self._is_closed:
+                raise ConnectionAbortedError(_CLOSED)
             process = await _start(job)
             self._running.add(process)
             try:
                 async with asyncio.timeout(job.cpu_seconds * self._limits.wall_factor):
                     await _send(process, job)
-                    return await _last_message(process, take)
+                    return await _Answer(process).last(take)
             except TimeoutError as error:
                 raise ExtractionError(_TOO_LONG) from error
+            except (ExtractionError, ChildProcessError) as error:
+                if self._is_closed:
+                    raise ConnectionAbortedError(_CLOSED) from error
+                raise
             finally:
                 self._running.discard(process)
                 await _end(process)
@@ -202,43 +211,51 @@ async def _send(process: asyncio.subprocess.Process, job: Job) -> None:
     process.stdin.close()
 
 
-async def _last_message(
-    process: asyncio.subprocess.Process, take: Callable[[Message], None]
-) -> Message:
-    total = 0
-    try:
-        while total < _MAX_ANSWER_BYTES:
-            data = await _frame(process)
-            total += len(data)
-            message: Message = _decoder.decode(data)
-            match message:
+class _Answer:
+    """What one process says. Of what goes wrong before its first word, no file is to blame."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._size = 0
+        self._has_begun = False
+
+    async def last(self, take: Callable[[Message], None]) -> Message:
+        """Return the message that ends it; `take` gets those before."""
+        while True:
+            match message := await self._next():
+                case Done() | Picture():
+                    return message
                 case Refused(reason):
                     raise ExtractionError(reason[:_MAX_REASON])
                 case Tripped(error):
-                    log.warning("a file was not read: %.300s", error)
-                    break
-                case Done() | Picture():
-                    return message
+                    raise self._failure(error)
                 case Progress() | Piece():
+                    self._has_begun = True
                     take(message)
-    except asyncio.IncompleteReadError as error:
-        status = await process.wait()
-        is_late = status == -signal.SIGXCPU
-        if not is_late:
-            log.warning("a file was not read: its process ended with status %d", status)
-        raise ExtractionError(_TOO_LONG if is_late else _DAMAGED) from error
-    except msgspec.MsgspecError as error:
-        log.warning("a file was not read: its process talked nonsense")
-        raise ExtractionError(_DAMAGED) from error
-    raise ExtractionError(_DAMAGED)
 
+    async def _next(self) -> Message:
+        assert self._process.stdout is not None  # noqa: S101  # a pipe was asked for
+        read = self._process.stdout.readexactly
+        try:
+            length = int.from_bytes(await read(LENGTH_BYTES), "big")
+            self._size += length
+            if length > MAX_FRAME_BYTES or self._size > _MAX_ANSWER_BYTES:
+                raise self._failure("its process says too much")
+            message: Message = _decoder.decode(await read(length))
+        except msgspec.MsgspecError as error:
+            raise self._failure("its process talks nonsense") from error
+        except asyncio.IncompleteReadError as error:
+            status = await self._process.wait()
+            if status == -signal.SIGXCPU:
+                raise ExtractionError(_TOO_LONG) from error
+            raise self._failure(f"its process ended with status {status}") from error
+        return message
 
-async def _frame(process: asyncio.subprocess.Process) -> bytes:
-    assert process.stdout is not None  # noqa: S101  # a pipe was asked for
-    length = int.from_bytes(await process.stdout.readexactly(LENGTH_BYTES), "big")
-    if length > MAX_FRAME_BYTES:
-        raise msgspec.DecodeError("too long")
-    return await process.stdout.readexactly(length)
+    def _failure(self, reason: str) -> Exception:
+        if not self._has_begun:
+            return ChildProcessError(f"what reads files does not start: {reason[:_MAX_REASON]}")
+        log.warning("a file was not read: %s", reason[:_MAX_REASON])
+        return ExtractionError(_DAMAGED)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
