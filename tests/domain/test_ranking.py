@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palaver.domain import ranking
-from palaver.domain.ranking import PART_BITS, Term, appended, best, merged, rarest, terms, ways
+from palaver.domain.ranking import PART_BITS, Term, best, merged, posting, rarest, terms, ways
 
 PLACES = st.integers(0, 2**PART_BITS - 1)
 POSTINGS = st.dictionaries(PLACES, st.integers(1, 255), max_size=50)
@@ -28,13 +28,10 @@ def test_a_block_holds_what_was_put_into_it_less_what_is_gone(first, second, gon
 
 
 @given(POSTINGS, PLACES, st.integers(1, 255))
-def test_one_more_at_the_end_is_what_merging_makes_of_it(postings, place, worth):
-    block = merged(b"", new=postings.items())
-    longer = appended(block, place, worth)
-    if all(known < place for known in postings):
-        assert longer == merged(block, new=[(place, worth)])
-    else:
-        assert longer is None
+def test_a_later_text_is_put_behind_a_block(postings, place, worth):
+    earlier = {known: value for known, value in postings.items() if known < place}
+    longer = merged(b"", new=earlier.items()) + posting(place, worth)
+    assert opened(longer) == {**earlier, place: worth}
 
 
 def an_index(texts: Mapping[int, str]) -> dict[str, Term]:

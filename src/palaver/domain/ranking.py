@@ -3,7 +3,7 @@
 A text's terms are its words, and with a tilde before them the stems of words that are not their own
 stem: `resetting` is found by `resetting`, and less so by `reset` and `resets`. A posting says which
 text has a term and what the term is worth in it: how often it stands there, against the text's
-length. It takes three bytes, and those of 4,096 neighbouring texts lie together in one block.
+length. The postings of 4,096 neighbouring texts, a part, lie together in one block.
 """
 
 import heapq
@@ -20,16 +20,17 @@ import msgspec
 from palaver.kit.stems import stem
 
 PART_BITS: Final = 12
+POSTING_SIZE: Final = 3  # bytes
 QUERY_WORDS_MAX: Final = 32  # the rarest of them count
 VISITED_MAX: Final = 20_000  # postings that are looked at one by one
 CANDIDATES_MAX: Final = 1_000  # texts that are asked for commoner words than that
 COMMON_MAX: Final = 8  # of those words
 
+_PLACE: Final = (1 << PART_BITS) - 1
 _K: Final = 1.2
 _B: Final = 0.6
 _SCALE: Final = 115.0  # of what a byte holds: from 0 to `_K` + 1
 _STEM_WEIGHT: Final = 0.7
-_POSTING: Final = 3
 
 Block: TypeAlias = tuple[int, bytes]
 """The number of a part, and the postings of one term in it: see `merged`."""
@@ -64,39 +65,30 @@ def ways(word: str) -> tuple[str, ...]:
     return (word, f"~{root}") if root == word else (word, root, f"~{root}")
 
 
-def merged(
-    postings: bytes, *, gone: Iterable[int] = (), new: Iterable[tuple[int, int]] = ()
-) -> bytes:
-    """Return a block without the places in `gone` and with those in `new` (place, worth).
+def posting(ref: int, worth: int) -> bytes:
+    """Return what a block has for a text: its place in the part (two bytes, low first), its worth.
 
-    A block holds the places of texts in their part as ascending 16-bit numbers, little-endian, and
-    after them a byte of worth for each.
+    A block is in the order of places: a later text's posting is put behind it.
     """
-    places, worths = _opened(postings)
-    known = dict(zip(places, worths, strict=True))
-    for place in gone:
-        known.pop(place, None)
-    known.update(new)
-    in_order = sorted(known)
-    return struct.pack(f"<{len(in_order)}H", *in_order) + bytes(map(known.__getitem__, in_order))
+    return bytes((ref & 0xFF, ref >> 8 & _PLACE >> 8, worth))
 
 
-def appended(postings: bytes, place: int, worth: int) -> bytes | None:
-    """Return a block with one posting more; None where the place is not beyond the last one."""
-    middle = len(postings) // _POSTING * 2
-    if postings and place <= int.from_bytes(postings[middle - 2 : middle], "little"):
-        return None
-    return b"%b%b%b%c" % (
-        postings[:middle],
-        place.to_bytes(2, "little"),
-        postings[middle:],
-        worth,
-    )
+def merged(block: bytes, *, gone: Iterable[int] = (), new: Iterable[tuple[int, int]] = ()) -> bytes:
+    """Return a block without the texts in `gone` and with those in `new`, with their worths."""
+    known = dict(zip(*_opened(block), strict=True))
+    for ref in gone:
+        known.pop(ref & _PLACE, None)
+    known.update((ref & _PLACE, worth) for ref, worth in new)
+    return b"".join([posting(place, known[place]) for place in sorted(known)])
 
 
-def _opened(postings: bytes) -> tuple[tuple[int, ...], bytes]:
-    count = len(postings) // _POSTING
-    return struct.unpack_from(f"<{count}H", postings), postings[2 * count :]
+def _opened(block: bytes) -> tuple[tuple[int, ...], bytes]:
+    """Return the places in a block, ascending, and their worths."""
+    count = len(block) // POSTING_SIZE
+    places = bytearray(2 * count)
+    places[::2] = block[::POSTING_SIZE]
+    places[1::2] = block[1::POSTING_SIZE]
+    return struct.unpack(f"<{count}H", places), block[2::POSTING_SIZE]
 
 
 class _Word:
@@ -182,7 +174,7 @@ def _rarity(count: int, texts: int) -> float:
 def _by_part(refs: Iterable[int]) -> dict[int, list[int]]:
     parts: dict[int, list[int]] = {}
     for ref in sorted(refs):
-        parts.setdefault(ref >> PART_BITS, []).append(ref & ((1 << PART_BITS) - 1))
+        parts.setdefault(ref >> PART_BITS, []).append(ref & _PLACE)
     return parts
 
 

@@ -5,17 +5,17 @@ owner's alone: what he looks for never touches what others wrote, and no rank te
 """
 
 import zlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, TypeAlias
 
 import msgspec
 
-from palaver.domain.ranking import PART_BITS, Term, appended, merged
+from palaver.domain.ranking import PART_BITS, POSTING_SIZE, Term, merged, posting
 from palaver.domain.search import SearchKind
 from palaver.storage.connection import Connection
 from palaver.storage.statements import Engine, Statement
 
-_PLACE: Final = (1 << PART_BITS) - 1
+_Postings: TypeAlias = list[tuple[int, int]]  # refs, ascending, with the worth of a term
 
 
 class _Block(msgspec.Struct, frozen=True, gc=False):
@@ -38,12 +38,15 @@ def _counted(term: str, count: int) -> tuple[str, int]:
 
 
 # The row is the lock of its owner's blocks, which are read, changed and written.
-_LOCK: Final[Statement[None]] = Statement(
-    """insert into search_totals (owner_id, kind, texts) values (:owner_id, :kind, 0)
-    on conflict (owner_id, kind) do update set texts = search_totals.texts"""
+_LOCK: Final = Statement(
+    """insert into search_totals (owner_id, kind, texts, last_ref)
+    values (:owner_id, :kind, 0, 0)
+    on conflict (owner_id, kind) do update set texts = search_totals.texts
+    returning last_ref""",
+    int,
 )
 _COUNT: Final[Statement[None]] = Statement(
-    """update search_totals set texts = texts + :more
+    """update search_totals set texts = texts + :more, last_ref = :last_ref
     where owner_id = :owner_id and kind = :kind"""
 )
 _TEXTS: Final = Statement(
@@ -72,19 +75,27 @@ _PUT_BLOCK: Final[Statement[None]] = Statement(
     values (:owner_id, :kind, :term, :part, :postings)
     on conflict (owner_id, kind, term, part) do update set postings = excluded.postings"""
 )
-_PUT_BLOCKS: Final[Statement[None]] = Statement(
+_APPEND: Final[Statement[None]] = Statement(
+    sqlite="""insert into search_postings (owner_id, kind, term, part, postings)
+        values (:owner_id, :kind, :term, :part, :postings)
+        on conflict (owner_id, kind, term, part)
+        do update set postings = cast(postings || excluded.postings as blob)"""
+)
+_APPEND_ALL: Final[Statement[None]] = Statement(
     postgresql="""insert into search_postings (owner_id, kind, term, part, postings)
-    select cast(:owner_id as bigint), cast(:kind as bigint), term, cast(:part as bigint), postings
-    from unnest(cast(:terms as text[]), cast(:blocks as bytea[])) as given(term, postings)
-    on conflict (owner_id, kind, term, part) do update set postings = excluded.postings"""
+        select cast(:owner_id as bigint), cast(:kind as bigint), term, cast(:part as bigint),
+            postings
+        from unnest(cast(:terms as text[]), cast(:postings as bytea[])) as given(term, postings)
+        on conflict (owner_id, kind, term, part)
+        do update set postings = search_postings.postings || excluded.postings"""
 )
 _REMOVE_BLOCK: Final[Statement[None]] = Statement(
     """delete from search_postings
     where owner_id = :owner_id and kind = :kind and term = :term and part = :part"""
 )
 _COUNTS: Final = Statement(
-    """select term, cast(sum(length(postings)) / 3 as bigint) from search_postings
-        where owner_id = :owner_id and kind = :kind and term {in_texts terms} group by term""",
+    f"""select term, cast(sum(length(postings)) / {POSTING_SIZE} as bigint) from search_postings
+        where owner_id = :owner_id and kind = :kind and term {{in_texts terms}} group by term""",
     _counted,
     slow=True,
 )
@@ -128,16 +139,19 @@ class PostingStore:
         right. Costs about a millisecond a text, so no more than a few go into one transaction.
         """
         place = {"owner_id": owner_id, "kind": int(kind)}
-        await self._connection.run(_LOCK, **place)
+        last_ref = await self._connection.one(_LOCK, **place) or 0
         rows = await self._connection.all(_OLD, kind=int(kind), refs=_listed(list(texts)))
         old = {row.ref: zlib.decompress(row.terms).decode().split(" ") for row in rows}
         for part in sorted({ref >> PART_BITS for ref in texts}):
-            inside = [ref for ref in texts if ref >> PART_BITS == part]
-            await self._put_part(place, part, inside, old, texts)
+            refs = sorted(ref for ref in texts if ref >> PART_BITS == part)
+            if refs[0] > last_ref:
+                await self._append({**place, "part": part}, _by_term(texts, refs))
+            else:
+                gone = {ref: old[ref] for ref in refs if ref in old}
+                await self._merge({**place, "part": part}, gone, _by_term(texts, refs))
         await self._put_entries(place, texts)
         more = sum(map(bool, texts.values())) - len(old)
-        if more:
-            await self._connection.run(_COUNT, more=more, **place)
+        await self._connection.run(_COUNT, more=more, last_ref=max(last_ref, *texts), **place)
         return list(old)
 
     async def enqueue(self, kind: SearchKind, refs: Collection[int]) -> None:
@@ -172,55 +186,41 @@ class PostingStore:
         """Return those refs that are the owner's, and may be shown."""
         return set(await self._connection.all(_THERE[kind], refs=_listed(refs), owner_id=owner_id))
 
-    async def _put_part(
+    async def _append(self, place: Mapping[str, int], new: Mapping[str, _Postings]) -> None:
+        """Put texts behind all that there are; nothing has to be read."""
+        # In the order of terms: on PostgreSQL rows are locked in one order.
+        blocks = {term: b"".join([posting(*each) for each in new[term]]) for term in sorted(new)}
+        if self._connection.engine is Engine.SQLITE:
+            rows = [{**place, "term": term, "postings": block} for term, block in blocks.items()]
+            await self._connection.many(_APPEND, rows)
+        else:
+            await self._connection.run(
+                _APPEND_ALL, terms=list(blocks), postings=list(blocks.values()), **place
+            )
+
+    async def _merge(
         self,
         place: Mapping[str, int],
-        part: int,
-        refs: Sequence[int],
         old: Mapping[int, Sequence[str]],
-        texts: Mapping[int, Mapping[str, int]],
+        new: Mapping[str, _Postings],
     ) -> None:
+        """Take texts out of blocks and put others between."""
         gone: dict[str, list[int]] = {}
-        new: dict[str, list[tuple[int, int]]] = {}
-        for ref in sorted(refs):
-            for term in old.get(ref, ()):
-                gone.setdefault(term, []).append(ref & _PLACE)
-            for term, worth in texts[ref].items():
-                new.setdefault(term, []).append((ref & _PLACE, worth))
+        for ref, terms in old.items():
+            for term in terms:
+                gone.setdefault(term, []).append(ref)
         touched = gone.keys() | new.keys()
-        if not touched:
-            return
-        rows = await self._connection.all(
-            _BLOCKS_OF_PART, part=part, terms=_listed(touched), **place
-        )
+        rows = await self._connection.all(_BLOCKS_OF_PART, terms=_listed(touched), **place)
         had = {row.term: row.postings for row in rows}
-        blocks = {
-            term: _changed(had.get(term, b""), gone.get(term, ()), new.get(term, ()))
-            for term in sorted(touched)  # on PostgreSQL rows are locked in one order
-        }
-        await self._put_blocks(place, part, blocks)
-
-    async def _put_blocks(
-        self, place: Mapping[str, int], part: int, blocks: Mapping[str, bytes]
-    ) -> None:
-        full = {term: postings for term, postings in blocks.items() if postings}
-        if self._connection.engine is Engine.POSTGRESQL:
-            await self._connection.run(
-                _PUT_BLOCKS, part=part, terms=list(full), blocks=list(full.values()), **place
-            )
-        else:
-            await self._connection.many(
-                _PUT_BLOCK,
-                [
-                    {**place, "part": part, "term": term, "postings": postings}
-                    for term, postings in full.items()
-                ],
-            )
-        if len(full) < len(blocks):
-            await self._connection.many(
-                _REMOVE_BLOCK,
-                [{**place, "part": part, "term": term} for term in blocks if term not in full],
-            )
+        put, emptied = [], []
+        for term in sorted(touched):
+            block = merged(had.get(term, b""), gone=gone.get(term, ()), new=new.get(term, ()))
+            if block:
+                put.append({**place, "term": term, "postings": block})
+            else:
+                emptied.append({**place, "term": term})
+        await self._connection.many(_PUT_BLOCK, put)
+        await self._connection.many(_REMOVE_BLOCK, emptied)
 
     async def _put_entries(
         self, place: Mapping[str, int], texts: Mapping[int, Mapping[str, int]]
@@ -237,8 +237,9 @@ class PostingStore:
             await self._connection.many(_REMOVE_ENTRY, gone)
 
 
-def _changed(postings: bytes, gone: Iterable[int], new: Sequence[tuple[int, int]]) -> bytes:
-    """Return a block as it is afterwards; most often something is put behind the rest."""
-    if not gone and len(new) == 1 and (longer := appended(postings, *new[0])) is not None:
-        return longer
-    return merged(postings, gone=gone, new=new)
+def _by_term(texts: Mapping[int, Mapping[str, int]], refs: Sequence[int]) -> dict[str, _Postings]:
+    found: dict[str, _Postings] = {}
+    for ref in refs:
+        for term, worth in texts[ref].items():
+            found.setdefault(term, []).append((ref, worth))
+    return found

@@ -126,6 +126,7 @@ create table search_totals (
     owner_id {int} not null,
     kind {int} not null,
     texts {int} not null,
+    last_ref {int} not null,
     primary key (owner_id, kind)
 ) {strict};
 

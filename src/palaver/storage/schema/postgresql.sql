@@ -488,6 +488,7 @@ create table search_totals (
     owner_id bigint not null,
     kind bigint not null,
     texts bigint not null,
+    last_ref bigint not null,
     PRIMARY KEY (owner_id, kind)
 );
 

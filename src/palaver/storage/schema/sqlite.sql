@@ -420,6 +420,7 @@ CREATE TABLE search_totals (
     owner_id integer not null,
     kind integer not null,
     texts integer not null,
+    last_ref integer not null,
     primary key (owner_id, kind)
 ) strict;
 
