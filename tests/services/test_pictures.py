@@ -198,7 +198,7 @@ async def test_files_that_no_answer_knows_are_swept_and_others_stay(
     pictures = PictureService(talk.db, files, PlainExtractor())
     kept = await painted(talk)
     made, _ = await pictures.make(
-        talk.owner.owner_id, await talk.models.choose(talk.owner, model="scripted/one"), "x"
+        talk.owner, await talk.models.choose(talk.owner, model="scripted/one"), "x"
     )
     monkeypatch.setattr("palaver.services.pictures.STRAY_SECONDS", -1.0)
     assert await pictures.sweep(SYSTEM) == 1

@@ -13,6 +13,7 @@ from palaver.domain.events import SourceFound, Status, TextDelta, UsageReported
 from palaver.domain.generations import Options
 from palaver.domain.pictures import Picture, markdown_of
 from palaver.domain.providers import CompletionRequest, Turn
+from palaver.domain.users import Actor
 from palaver.services.gathering import Found
 from palaver.services.grounding import GroundingService
 from palaver.services.pictures import PictureService
@@ -76,7 +77,9 @@ class Asker:
     ) -> tuple[Picture, UsageReported]:
         """Have the question painted; its file is kept, its row not yet. Raises `ProviderError`."""
         tell(Status("Making a picture …"))
-        picture, usage = await self.pictures.make(owner_id, prompt.resolved, prompt.question)
+        picture, usage = await self.pictures.make(
+            Actor(user_id=owner_id), prompt.resolved, prompt.question
+        )
         tell(TextDelta(markdown_of(picture.url, prompt.question)))
         # Where nobody counts, a picture costs the tokens of its prompt.
         counted = UsageReported(prompt.prompt_tokens, completion_tokens=0, is_estimate=True)

@@ -32,7 +32,7 @@ class PictureService:
         self.clock = clock
 
     async def make(
-        self, owner_id: int, resolved: ResolvedModel, prompt: str
+        self, actor: Actor, resolved: ResolvedModel, prompt: str
     ) -> tuple[Picture, UsageReported | None]:
         """Have a picture made, and keep its file; the row is for whoever ends the run.
 
@@ -46,7 +46,7 @@ class PictureService:
         except (ExtractionError, OSError) as error:
             sentence = f"What {resolved.provider.name} sent cannot be read as a picture."
             raise ProviderError(sentence) from error
-        return await self._write(owner_id, clean), made.usage
+        return await self._write(actor.owner_id, clean), made.usage
 
     async def find(self, actor: Actor, name: str) -> tuple[Picture, Path]:
         """Return one's own picture and its file. Raises `NotFound`."""

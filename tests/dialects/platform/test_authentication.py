@@ -267,7 +267,7 @@ async def test_the_other_slash_form_of_signing_in_is_another_contracts(visitor: 
     assert "x-ratelimit-limit" not in answer.headers
 
 
-@pytest.mark.parametrize("path", ["/auth/sso/login?redirect_uri=x", "/memories", "/documents"])
+@pytest.mark.parametrize("path", ["/auth/sso/login?redirect_uri=x"])
 async def test_what_is_not_built_is_not_there(owner: Visitor, path: str) -> None:
     answer = await owner.get(f"/api/v1{path}")
     assert answer.status == 404

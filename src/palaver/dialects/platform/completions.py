@@ -1,7 +1,8 @@
 """The chapter "Chat Completions"."""
 
-from palaver.dialects.platform import wire
+from palaver.dialects.platform import completions_wire as wire
 from palaver.dialects.platform.stream import Asked, CompletionFrames, completion_of
+from palaver.dialects.platform.wire import model_of_answer
 from palaver.services.completions import RelayedAnswer
 from palaver.web.call import Call
 from palaver.web.streams import EventStream, read_all
@@ -47,7 +48,7 @@ async def _of_run(call: Call, generation_uuid: str) -> Asked:
     return Asked(
         id=f"cmpl-{generation_uuid}",
         message_id=answer.uuid,
-        model=wire.model_of_answer(answer.model, answer.asked_model),
+        model=model_of_answer(answer.model, answer.asked_model),
         stream=await generations.follow(call.actor, generation_uuid),
         generation_uuid=generation_uuid,
         shows_thinking=bool(options.use_extended_thinking),
@@ -60,7 +61,7 @@ def _of_nobody(answer: RelayedAnswer) -> Asked:
     return Asked(
         id=id,
         message_id=id,
-        model=wire.model_of_answer(answer.model, answer.asked_model),
+        model=model_of_answer(answer.model, answer.asked_model),
         stream=answer.stream,
         generation_uuid=None,
         shows_thinking=bool(answer.options.use_extended_thinking),

@@ -2,14 +2,26 @@
 
 from typing import Final
 
-from palaver.dialects.platform import authentication, chats, completions, documents, memories, wire
+from palaver.dialects.platform import (
+    authentication,
+    chats,
+    completions,
+    completions_wire,
+    documents,
+    memories,
+)
 from palaver.dialects.platform.errors import render_completion_error
 from palaver.web.endpoint import Access, Endpoint
 from palaver.web.uploads import UPLOAD_MAX_BYTES
 
 PUBLIC: Final = Access.PUBLIC
 PROVIDER_REFUSES: Final = (403, 404, 502, 504)
-EVENTS: Final = (wire.Content, wire.Thinking, wire.Done, wire.Failure)
+EVENTS: Final = (
+    completions_wire.Content,
+    completions_wire.Thinking,
+    completions_wire.Done,
+    completions_wire.Failure,
+)
 
 ENDPOINTS: Final = (
     # Authentication

@@ -7,7 +7,7 @@ from typing import Final, assert_never
 import msgspec
 from msgspec import UNSET
 
-from palaver.dialects.platform import wire
+from palaver.dialects.platform import completions_wire as wire
 from palaver.dialects.platform.errors import meaning
 from palaver.domain.errors import ProviderError
 from palaver.domain.events import (

@@ -17,7 +17,13 @@ class Png(Response):
     media_type = pictures.MEDIA_TYPE
 
 
-async def own_image(call: Call, name: str) -> FileResponse:
+class Image(FileResponse):
+    """A picture, as it was made or given."""
+
+    media_type = "image/*"
+
+
+async def own_image(call: Call, name: str) -> Image:
     """Send a picture that was made for the caller, or given by them; nobody else finds it.
 
     Contract: "Get Session Messages" (`image_url`).
@@ -29,11 +35,11 @@ async def own_image(call: Call, name: str) -> FileResponse:
         "content-security-policy": "default-src 'none'; sandbox",
         "content-disposition": "inline",
     }
-    return FileResponse(path, headers=headers, media_type=picture.media_type)
+    return Image(path, headers=headers, media_type=picture.media_type)
 
 
 async def nothing(call: Call, folder: str, name: str) -> Png:  # noqa: ARG001  # see below
-    """Answer for every other address below `/media/`: nobody finds anything there."""
+    """Answer for every other address below `/media/`: nothing is there. Beyond the document."""
     raise NotFound("file")
 
 
