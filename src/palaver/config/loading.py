@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from palaver.config.embeddings import embedder
 from palaver.config.errors import ConfigError, guess, refuse_keys
 from palaver.config.providers import Providers
 from palaver.config.settings import CONFIG_FILE, FIELDS, PREFIX, SECRET, Settings, wanted
@@ -40,9 +41,12 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             f"{PREFIX}COOKIES_CROSS_SITE opens the cookie to other origins: "
             f"name them in {PREFIX}CORS_ORIGINS."
         )
-    providers = Providers(environ, file.get("providers", {}), str(path), settings)
+    providers = Providers(environ, file.get("providers", {}), str(path), settings).all()
     return msgspec.structs.replace(
-        settings, providers=providers.all(), search_engine=search_engine(environ, settings)
+        settings,
+        providers=providers,
+        search_engine=search_engine(environ, settings),
+        embedder=embedder(settings, providers),
     )
 
 
@@ -124,6 +128,7 @@ _CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     ),
     "database_url": _matches(r"(postgres(ql)?://|sqlite:///).+"),
     "default_model": _matches(r"[^/\s]+/\S+"),
+    "embedding_model": _matches(r"[^/\s]+/\S+"),
     "model_aliases": lambda aliases: tuple(map(_alias, aliases)),
     "secret_key": _matches(r".{32,}"),
 }

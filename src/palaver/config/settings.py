@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from palaver.domain.embedders import EmbedderSettings
 from palaver.domain.providers import ProviderSettings
 from palaver.domain.web import SearchMode, WebSearchSettings
 
@@ -208,6 +209,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             le=10**15,
         ),
     ] = 1024**3
+    embedding_model: Annotated[
+        str | None,
+        _value(
+            "provider/name, such as openai/text-embedding-3-small",
+            "The model of a provider that embeds memories and documents, so that they are found by "
+            "meaning as well; unset, and no folder either: by words alone.",
+        ),
+    ] = None
+    embedding_folder: Annotated[
+        Path | None,
+        _value(
+            "a folder",
+            "In its place: a folder with `model.onnx` (or `onnx/model.onnx`) and `tokenizer.json`, "
+            "read in a process of its own; needs the extra `embeddings`.",
+        ),
+    ] = None
     web_search: Annotated[
         SearchMode | None,
         _value(
@@ -250,6 +267,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     providers: tuple[ProviderSettings, ...] = ()  # in the order in which they are asked
     search_engine: WebSearchSettings | None = None  # the one that `web_search` comes to
+    embedder: EmbedderSettings | None = None
 
     @property
     def database(self) -> str:
@@ -272,7 +290,7 @@ SECRET: Final = frozenset({"secret_key", "bootstrap_token", "database_url"})
 FIELDS: Final = {
     field.encode_name: field
     for field in msgspec.structs.fields(Settings)
-    if field.name not in {"providers", "search_engine"}
+    if field.name not in {"providers", "search_engine", "embedder"}
 }
 """Every setting by its key in the TOML file, which is its variable's name in lower case."""
 

@@ -1,9 +1,20 @@
 """The port to embedders: whatever turns texts into vectors whose nearness is one of meaning."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
+
+from palaver.domain.providers import ProviderSettings
+
+
+class EmbedderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Which model embeds: one that a provider serves, or one from a folder."""
+
+    model: str  # the provider's own id, or the folder's name
+    provider: ProviderSettings | None = None
+    folder: Path | None = None
 
 
 class Embedded(msgspec.Struct, frozen=True):
