@@ -8,7 +8,7 @@ An endpoint takes one where its handler's `body` may be a `Form`:
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated, Any, BinaryIO, Final, TypeVar
 
 import msgspec
@@ -18,7 +18,7 @@ from starlette.requests import Request
 
 from palaver.domain.documents import FILE_MAX_BYTES
 from palaver.domain.errors import Fault, FieldFault, InvalidInput
-from palaver.web.bodies import MULTIPART, NUL, alternatives, convert, sized_stream
+from palaver.web.bodies import MULTIPART, alternatives, convert, sized_stream
 
 UPLOAD_MAX_BYTES: Final = FILE_MAX_BYTES + 64 * 1024
 """A body may be so long: its file, and what stands around it."""
@@ -131,32 +131,32 @@ def _malformed(reason: str) -> InvalidInput:
 
 def _form(form: FormData, shape: type[F]) -> F:
     """Return the fields as their shape; an empty text counts as none, as browsers send it."""
+    given = {name: value for name, value in form.multi_items() if value != ""}
     fields: dict[str, Any] = {}
     faults: list[FieldFault] = []
-    given = {name: value for name, value in form.multi_items() if value != ""}
     for field in msgspec.structs.fields(shape):
-        if (value := given.get(field.encode_name)) is None:
-            continue
-        if isinstance(value, UploadFile):
-            fields[field.encode_name] = Upload(value)
-        elif str in alternatives(field.type):
-            fields[field.encode_name] = value
-            faults += _character_faults(value, field.encode_name)
-        else:
-            try:
-                fields[field.encode_name] = msgspec.json.decode(value)
-            except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-                message = f"This is not valid JSON: {error}."
-                path = ("body", field.encode_name)
-                faults.append(FieldFault(path, Fault.MALFORMED, message))
+        name = field.encode_name
+        if name in given:
+            fields[name] = _value(given[name], name, set(alternatives(field.type)), faults)
     if faults:
         raise InvalidInput(faults)
     return convert(fields, shape)
 
 
-def _character_faults(text: str, name: str) -> Iterator[FieldFault]:
-    # A charset of the client's choice may hold what is no character.
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        yield FieldFault(("body", name), Fault.NOT_ALLOWED, "This holds what is no character.")
-    elif "\0" in text:
-        yield FieldFault(("body", name), Fault.NOT_ALLOWED, NUL)
+def _value(given: str | UploadFile, name: str, kinds: set[Any], faults: list[FieldFault]) -> Any:
+    path = ("body", name)
+    if isinstance(given, UploadFile):
+        return Upload(given)
+    if Upload in kinds:
+        faults.append(FieldFault(path, Fault.WRONG_TYPE, "This must be a file.", "file"))
+    elif any("\ud800" <= character <= "\udfff" for character in given):
+        # A charset of the client's choice may hold what is no character.
+        message = "This holds a character that is none."
+        faults.append(FieldFault(path, Fault.NOT_ALLOWED, message))
+    elif str not in kinds:
+        try:
+            return msgspec.json.decode(given)
+        except (msgspec.DecodeError, RecursionError) as error:
+            message = f"This is not valid JSON: {error}."
+            faults.append(FieldFault(path, Fault.MALFORMED, message))
+    return given
