@@ -99,6 +99,7 @@ def build(
         sessions,
         services.ledger.forget_steps,
         services.rates.purge,
+        services.retrieval.purge,
     ]
     worker = JobWorker(
         jobs,

@@ -13,6 +13,7 @@ from palaver.domain.errors import ProviderError
 from palaver.domain.ranking import Term, best, rarest, ways
 from palaver.domain.retrieval import Hit, Retrieved
 from palaver.domain.search import SearchKind
+from palaver.domain.users import Actor
 from palaver.domain.vectors import Packed, by_similarity, packed
 from palaver.kit.words import words
 from palaver.services.folding import Folder
@@ -24,6 +25,7 @@ EMBEDDING_SECONDS: Final = 0.15
 OWN_ROWS_MAX: Final = 128  # that are folded before a search; only an import leaves more behind
 WORDS_MAX: Final = 400  # of a question that are looked up
 DEPTH: Final = 100  # hits of each way that are fused
+PURGED_MAX: Final = 100  # vectors in one transaction
 K: Final = 60  # of reciprocal rank fusion (Cormack, Clarke, Büttcher 2009)
 
 _SHORT: Final = 2_000  # postings that are ranked on the loop: below a millisecond
@@ -71,6 +73,17 @@ class RetrievalService:
         if vector is not None:
             by_meaning = await self._by_meaning(owner_id, vector, kind)
         return Retrieved(fused(kind, by_words, by_meaning if note is None else None)[:limit], note)
+
+    async def purge(self, actor: Actor) -> int:
+        """Remove some vectors of other embedders than this one; return how many. For jobs.
+
+        Without an embedder they stay: whoever sets the former one up again has paid for them.
+        """
+        actor.require_admin()
+        if self.embedder is None:
+            return 0
+        async with self.db.transaction() as tx:
+            return await tx.vectors.remove_others(space=self.embedder.id, limit=PURGED_MAX)
 
     async def _by_words(self, owner_id: int, text: str, kind: SearchKind) -> list[int]:
         query = list(dict.fromkeys(words(text)))[:WORDS_MAX]

@@ -27,6 +27,7 @@ from palaver.services.rates import RateService
 from palaver.services.readers import ReaderService
 from palaver.services.registrations import RegistrationService
 from palaver.services.registry import RegistryService
+from palaver.services.retrieval import RetrievalService
 from palaver.services.search import SearchService
 from palaver.services.sessions import SessionService
 from palaver.services.sources import SourceService
@@ -64,6 +65,7 @@ class Services:
     readers: ReaderService
     registrations: RegistrationService
     registry: RegistryService
+    retrieval: RetrievalService
     search: SearchService
     sessions: SessionService
     sources: SourceService
