@@ -12,8 +12,9 @@ import pytest
 
 from palaver.domain.errors import ErrorKind, ProviderError
 from palaver.domain.events import FinishReason, TextDelta
+from palaver.providers import transport
 from palaver.providers.answers import ErrorSent, WrongShape
-from palaver.providers.anthropic import AnthropicProvider, adapter
+from palaver.providers.anthropic import AnthropicProvider
 from palaver.providers.anthropic.searching import Search
 from palaver.providers.anthropic.wire import Interpreter
 from tests.fakes.claude import FOUND, Claude, refusal
@@ -229,7 +230,7 @@ async def test_the_key_is_in_no_sentence_repr_or_log(
 async def test_an_error_whose_body_does_not_come_is_told_without_it(
     anthropic: AnthropicProvider, claude: Claude, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapter, "ERROR_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(transport, "ERROR_TIMEOUT_SECONDS", 0.1)
     claude.plan(Script(status=400, failure=Failure.HEAD_ONLY))
     message = (await outcome(anthropic)).refusal.message
     assert message == "Simulator refused the request with status 400."

@@ -9,7 +9,8 @@ import pytest
 
 from palaver.domain.errors import ErrorKind, ProviderError
 from palaver.domain.events import FinishReason, ReasoningDelta, TextDelta
-from palaver.providers.gemini import GeminiProvider, adapter
+from palaver.providers import transport
+from palaver.providers.gemini import GeminiProvider
 from tests.fakes.gemini import Gemini, GeminiScript, error_body, reason, refusal, retry_in
 from tests.fakes.scripts import Failure, Script
 from tests.providers.conftest import BuildGemini
@@ -263,7 +264,7 @@ async def test_a_body_that_grows_without_end_is_cut_off(
 async def test_an_error_whose_body_does_not_come_is_told_without_it(
     google: GeminiProvider, gemini: Gemini, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapter, "ERROR_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(transport, "ERROR_TIMEOUT_SECONDS", 0.1)
     gemini.plan(Script(status=400, failure=Failure.HEAD_ONLY))
     message = (await outcome(google)).refusal.message
     assert message == "Simulator refused the request with status 400."

@@ -10,7 +10,8 @@ import pytest
 
 from palaver.domain.errors import ErrorKind, ProviderError
 from palaver.domain.events import FinishReason, TextDelta
-from palaver.providers.openai import OpenAIProvider, adapter
+from palaver.providers import transport
+from palaver.providers.openai import OpenAIProvider
 from tests.fakes.scripts import Failure, Script, error
 from tests.fakes.upstream import Upstream
 from tests.providers.conftest import Build
@@ -366,7 +367,7 @@ async def test_an_answer_that_ends_for_an_error_has_failed(
 async def test_an_error_whose_body_does_not_come_is_told_without_it(
     provider: OpenAIProvider, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapter, "ERROR_TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr(transport, "ERROR_TIMEOUT_SECONDS", 0.1)
     upstream.plan(Script(status=400, failure=Failure.HEAD_ONLY))
     message = (await outcome(provider)).refusal.message
     assert message == "Simulator refused the request with status 400."

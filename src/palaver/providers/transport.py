@@ -15,6 +15,10 @@ from palaver.domain.providers import ProviderSettings
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_SECONDS: Final = 10.0
+LIST_TIMEOUT_SECONDS: Final = 15.0
+ERROR_TIMEOUT_SECONDS: Final = 5.0
+MAX_LIST_BYTES: Final = 16 * 1024 * 1024
+MAX_ERROR_BYTES: Final = 64 * 1024
 LONGEST_PAUSE_SECONDS: Final = 5.0
 """Who waits for an answer is better told "later" than kept waiting for longer than this."""
 DEFAULT_RETRY_AFTER_SECONDS: Final = 10
@@ -42,6 +46,14 @@ class Transport:
             **headers,
         }
         self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def patience_seconds(self) -> float:
+        """Return how long an answer's first delta may take, or all of one that is not streamed."""
+        settings = self.settings
+        if not settings.streams:
+            return settings.whole_timeout_seconds
+        return settings.first_timeout_seconds or settings.idle_timeout_seconds
 
     async def open(
         self, method: str, path: str, *, body: bytes | None = None, wait_seconds: float
@@ -209,6 +221,14 @@ class Reply:
         while len(body) < max_bytes and (chunk := await self.read()):
             body += chunk
         return bytes(body)
+
+    async def complaint(self) -> bytes:
+        """Return the body of an error, as far as it comes soon; b"" where it does not come."""
+        self.heard(ERROR_TIMEOUT_SECONDS)
+        try:
+            return await self.whole(max_bytes=MAX_ERROR_BYTES)
+        except ProviderError:
+            return b""
 
     def heard(self, limit_seconds: float) -> None:
         """Start the silence anew, and say how long it may last from now on."""

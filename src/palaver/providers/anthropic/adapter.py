@@ -25,21 +25,22 @@ from palaver.providers.answers import Answer
 from palaver.providers.anthropic import listing, refusals
 from palaver.providers.anthropic.facts import Facts, Habits, facts_by_name
 from palaver.providers.anthropic.request import (
-    DEFAULT_MAX_TOKENS,
     LEAST_THINKING_TOKENS,
+    cap_of,
     compose,
     trimmed_of,
 )
 from palaver.providers.anthropic.searching import Search
 from palaver.providers.anthropic.wire import Interpreter
 from palaver.providers.failures import retry_after_seconds
-from palaver.providers.transport import Reply, Transport
+from palaver.providers.transport import (
+    LIST_TIMEOUT_SECONDS,
+    MAX_LIST_BYTES,
+    Reply,
+    Transport,
+)
 
 VERSION: Final = "2023-06-01"
-LIST_TIMEOUT_SECONDS: Final = 15.0
-ERROR_TIMEOUT_SECONDS: Final = 5.0
-MAX_ERROR_BYTES: Final = 64 * 1024
-MAX_LIST_BYTES: Final = 16 * 1024 * 1024
 MAX_PAGES: Final = 10
 PAGE: Final = 1_000
 MAX_PAUSES: Final = 5
@@ -118,7 +119,7 @@ class AnthropicProvider:
                 return
             paused = interpreter
             pauses += 1
-            if pauses > MAX_PAUSES or not _has_room(request, paused):
+            if pauses > MAX_PAUSES or not self._has_room(request, paused):
                 for event in paused.closing(FinishReason.LENGTH):
                     yield event
                 return
@@ -131,20 +132,19 @@ class AnthropicProvider:
         self, request: CompletionRequest, before: Interpreter | None
     ) -> tuple[Interpreter, Answer, list[CompletionEvent]]:
         """Send the request, or go on with a paused answer, and wait for its first events."""
-        settings = self.settings
-        wait_seconds = settings.first_timeout_seconds or settings.idle_timeout_seconds
-        if not settings.streams:
-            wait_seconds = settings.whole_timeout_seconds
         while True:
             sent = self._body(request, before)
             reply = await self._transport.open(
-                "POST", "/v1/messages", body=msgspec.json.encode(sent), wait_seconds=wait_seconds
+                "POST",
+                "/v1/messages",
+                body=msgspec.json.encode(sent),
+                wait_seconds=self._transport.patience_seconds,
             )
             try:
                 if reply.status == 200:
                     interpreter = _interpreter(request, before)
                     answer = Answer(
-                        settings,
+                        self.settings,
                         reply,
                         interpreter,
                         sent=lambda error: self._refused(
@@ -152,7 +152,7 @@ class AnthropicProvider:
                         ),
                     )
                     return interpreter, answer, await answer.read()
-                refusal = await self._refusal(reply)
+                refusal = refusals.parse(await reply.complaint())
             except BaseException:
                 reply.close()
                 raise
@@ -165,11 +165,19 @@ class AnthropicProvider:
         return compose(
             request,
             streams=self.settings.streams,
-            facts=self._facts.get(request.model) or facts_by_name(request.model),
+            facts=self._facts_of(request.model),
             refused=self._habits.refused(request.model),
             so_far=before.content.blocks if before and before.content else (),
             spent_tokens=before.tally.spent_tokens if before else 0,
         )
+
+    def _facts_of(self, model: str) -> Facts:
+        return self._facts.get(model) or facts_by_name(model)
+
+    def _has_room(self, request: CompletionRequest, paused: Interpreter) -> bool:
+        """Tell whether the cap leaves enough to go on with: thoughts take a budget below it."""
+        left = cap_of(request, self._facts_of(request.model)) - paused.tally.spent_tokens
+        return left > (LEAST_THINKING_TOKENS if request.thinking_tokens else 0)
 
     async def _page(self, after: str) -> listing.Page:
         reply = await self._transport.open(
@@ -177,7 +185,7 @@ class AnthropicProvider:
         )
         try:
             if reply.status != 200:
-                raise self._refused(await self._refusal(reply), reply)
+                raise self._refused(refusals.parse(await reply.complaint()), reply)
             body = await reply.whole(max_bytes=MAX_LIST_BYTES)
         finally:
             reply.close()
@@ -186,14 +194,6 @@ class AnthropicProvider:
         except (ValueError, RecursionError) as cause:
             message = f"What {self.name} sent is no list of models: is its base URL right?"
             raise ProviderError(message) from cause
-
-    async def _refusal(self, reply: Reply) -> refusals.Refusal:
-        """Read what the body of an error says, as far as it comes soon."""
-        reply.heard(ERROR_TIMEOUT_SECONDS)
-        try:
-            return refusals.parse(await reply.whole(max_bytes=MAX_ERROR_BYTES))
-        except ProviderError:
-            return refusals.Refusal()
 
     def _refused(
         self, refusal: refusals.Refusal, reply: Reply | None = None, *, model: str | None = None
@@ -205,13 +205,6 @@ class AnthropicProvider:
             model=model,
             retry_after_seconds=None if reply is None else retry_after_seconds(reply.headers),
         )
-
-
-def _has_room(request: CompletionRequest, paused: Interpreter) -> bool:
-    """Tell whether the cap leaves enough to go on with: thoughts take a budget below it."""
-    cap = request.max_tokens or DEFAULT_MAX_TOKENS
-    least = LEAST_THINKING_TOKENS + 1 if request.thinking_tokens else 1
-    return cap - paused.tally.spent_tokens >= least
 
 
 def _interpreter(request: CompletionRequest, before: Interpreter | None) -> Interpreter:

@@ -35,7 +35,7 @@ def compose(
     `so_far` is the content of an answer that was paused to be gone on with, `spent_tokens` what it
     has used of its cap.
     """
-    max_tokens = _cap(request, facts) - spent_tokens
+    max_tokens = cap_of(request, facts) - spent_tokens
     messages = _messages(request)
     begins = bool(messages) and messages[-1]["role"] == "assistant"
     body: dict[str, Any] = {
@@ -61,18 +61,19 @@ def compose(
     return {name: value for name, value in body.items() if name not in refused}
 
 
+def cap_of(request: CompletionRequest, facts: Facts) -> int:
+    """Return how long the answer may be in all: never above what the model takes."""
+    most = facts.max_answer_tokens
+    cap = request.max_tokens or most or DEFAULT_MAX_TOKENS
+    return min(cap, most) if most else cap
+
+
 def trimmed_of(request: CompletionRequest) -> str:
     """Return the space at the end of a given beginning: the API refuses it, so it is left out."""
     if request.turns and request.turns[-1].role == "assistant":
         text = request.turns[-1].text
         return text[len(text.rstrip()) :]
     return ""
-
-
-def _cap(request: CompletionRequest, facts: Facts) -> int:
-    most = facts.max_answer_tokens
-    cap = request.max_tokens or most or DEFAULT_MAX_TOKENS
-    return min(cap, most) if most else cap
 
 
 def _system(turns: Sequence[Turn]) -> list[dict[str, Any]]:

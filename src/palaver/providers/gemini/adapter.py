@@ -24,12 +24,13 @@ from palaver.providers.answers import MAX_ANSWER_BYTES, Answer, WrongShape
 from palaver.providers.gemini import asking, listing, refusals
 from palaver.providers.gemini.grounding import Weaver
 from palaver.providers.gemini.wire import Interpreter, Withheld, decode
-from palaver.providers.transport import Reply, Transport
+from palaver.providers.transport import (
+    LIST_TIMEOUT_SECONDS,
+    MAX_LIST_BYTES,
+    Reply,
+    Transport,
+)
 
-LIST_TIMEOUT_SECONDS: Final = 15.0
-ERROR_TIMEOUT_SECONDS: Final = 5.0
-MAX_ERROR_BYTES: Final = 64 * 1024
-MAX_LIST_BYTES: Final = 16 * 1024 * 1024
 MAX_PAGES: Final = 20
 _PAGE_SIZE: Final = 1_000
 
@@ -113,7 +114,7 @@ class GeminiProvider:
         reply = await self._transport.open("GET", path, wait_seconds=LIST_TIMEOUT_SECONDS)
         try:
             if reply.status != 200:
-                raise self._refused(await self._refusal(reply), reply)
+                raise self._refused(refusals.parse(await reply.complaint()), reply)
             body = await reply.whole(max_bytes=MAX_LIST_BYTES)
         finally:
             reply.close()
@@ -131,10 +132,8 @@ class GeminiProvider:
     ) -> tuple[Answer, Interpreter, list[CompletionEvent]]:
         """Send the request and wait for the first events of the answer."""
         settings, model = self.settings, request.model
-        wait_seconds = settings.first_timeout_seconds or settings.idle_timeout_seconds
-        verb = "streamGenerateContent?alt=sse"
-        if not settings.streams:
-            wait_seconds, verb = settings.whole_timeout_seconds, "generateContent"
+        wait_seconds = self._transport.patience_seconds
+        verb = "streamGenerateContent?alt=sse" if settings.streams else "generateContent"
         while True:
             sent = asking.body(request, rejected=self._rejected.get(model, ()))
             reply = await self._post(model, verb, sent, wait_seconds=wait_seconds)
@@ -146,7 +145,7 @@ class GeminiProvider:
                         settings, reply, interpreter, sent=lambda it: self._sent(it, model)
                     )
                     return answer, interpreter, await answer.read()
-                refusal = await self._refusal(reply)
+                refusal = refusals.parse(await reply.complaint())
             except BaseException:
                 reply.close()
                 raise
@@ -167,7 +166,7 @@ class GeminiProvider:
         reply = await self._post(model, "generateContent", sent, wait_seconds=wait_seconds)
         try:
             if reply.status != 200:
-                raise self._refused(await self._refusal(reply), reply, model=model)
+                raise self._refused(refusals.parse(await reply.complaint()), reply, model=model)
             body = await reply.whole(max_bytes=MAX_ANSWER_BYTES)
         finally:
             reply.close()
@@ -194,14 +193,6 @@ class GeminiProvider:
             body=msgspec.json.encode(sent),
             wait_seconds=wait_seconds,
         )
-
-    async def _refusal(self, reply: Reply) -> refusals.Refusal:
-        """Read what the body of an error says, as far as it comes soon."""
-        reply.heard(ERROR_TIMEOUT_SECONDS)
-        try:
-            return refusals.parse(await reply.whole(max_bytes=MAX_ERROR_BYTES))
-        except ProviderError:
-            return refusals.Refusal()
 
     def _sent(self, sent: object, model: str) -> ProviderError:
         """Return the error of an answer that began and has no end."""

@@ -1,7 +1,6 @@
 """OpenAI, OpenRouter, LM Studio, Ollama, vLLM, llama.cpp …: everything with `/chat/completions`."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Final
 
 import msgspec
 
@@ -24,12 +23,12 @@ from palaver.providers.openai import images, listing, refusals
 from palaver.providers.openai.asking import Asker, Server
 from palaver.providers.openai.citing import Citer
 from palaver.providers.openai.interpreter import Interpreter, SearchingInterpreter
-from palaver.providers.transport import Reply, Transport
-
-LIST_TIMEOUT_SECONDS: Final = 15.0
-ERROR_TIMEOUT_SECONDS: Final = 5.0
-MAX_ERROR_BYTES: Final = 64 * 1024
-MAX_LIST_BYTES: Final = 16 * 1024 * 1024
+from palaver.providers.transport import (
+    LIST_TIMEOUT_SECONDS,
+    MAX_LIST_BYTES,
+    Reply,
+    Transport,
+)
 
 
 def build(settings: ProviderSettings) -> Provider:
@@ -140,12 +139,11 @@ class OpenAIProvider:
     async def _begin(self, request: CompletionRequest) -> tuple[Answer, list[CompletionEvent]]:
         """Send the request and wait for the first events of the answer."""
         settings = self.settings
-        wait_seconds = settings.first_timeout_seconds or settings.idle_timeout_seconds
         reply = await self._asked(
             "/chat/completions",
             lambda: self._asker.body(request),
             model=request.model,
-            wait_seconds=wait_seconds if settings.streams else settings.whole_timeout_seconds,
+            wait_seconds=self._transport.patience_seconds,
         )
         try:
             answer = Answer(
@@ -186,7 +184,7 @@ class OpenAIProvider:
             if reply.status == 200:
                 return reply
             try:
-                refusal = await self._refusal(reply)
+                refusal = refusals.parse(await reply.complaint())
             finally:
                 reply.close()
             if not self._asker.learns(model, reply.status, refusal, sent):
@@ -200,15 +198,7 @@ class OpenAIProvider:
         return self._asker.server is Server.OPENROUTER
 
     async def _failure(self, reply: Reply) -> ProviderError:
-        return self._refused(await self._refusal(reply), reply)
-
-    async def _refusal(self, reply: Reply) -> refusals.Refusal:
-        """Read what the body of an error says, as far as it comes soon."""
-        reply.heard(ERROR_TIMEOUT_SECONDS)
-        try:
-            return refusals.parse(await reply.whole(max_bytes=MAX_ERROR_BYTES))
-        except ProviderError:
-            return refusals.Refusal()
+        return self._refused(refusals.parse(await reply.complaint()), reply)
 
     def _refused(
         self, refusal: refusals.Refusal, reply: Reply | None = None, *, model: str | None = None
