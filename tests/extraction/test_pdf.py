@@ -71,6 +71,16 @@ async def test_pages_are_told_and_what_repeats_on_each_is_left_out(
     assert len(shares) > 10
 
 
+async def test_columns_are_read_one_after_the_other(extractor: ChildExtractor) -> None:
+    def write(pdf: FPDF) -> None:
+        with pdf.text_columns(ncols=2, gutter=10) as columns:
+            columns.write(" ".join(f"word{number}" for number in range(700)))
+
+    extracted = await extractor.extract(a_pdf(write), PDF)
+    assert extracted.text.split() == [f"word{number}" for number in range(700)]
+    assert len(extracted.blocks) <= 2
+
+
 async def test_a_password_is_asked_for_by_no_one(extractor: ChildExtractor) -> None:
     locked = a_pdf(a_letter, owner_password="a", user_password="b")
     with pytest.raises(ExtractionError, match="protected by a password"):

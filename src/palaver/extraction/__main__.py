@@ -115,13 +115,14 @@ def _content(job: Job) -> bytes:
 def _limit(job: Job) -> None:
     """Take from this process what reading a file does not need."""
     for kind, limit in (
-        (resource.RLIMIT_AS, job.memory_bytes),
         (resource.RLIMIT_NOFILE, _MAX_FILES),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NPROC, 0),
     ):
         resource.setrlimit(kind, (limit, limit))
+    if sys.platform == "linux":  # macOS knows no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (job.memory_bytes, job.memory_bytes))
     # The first of the two ends it with a signal that tells why, the second with any.
     used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
     seconds = job.cpu_seconds + int(used)
