@@ -195,6 +195,7 @@ async def opened(
             registry=RegistryService(
                 db, models.registry, provider_ids=tuple(providers), clock=clock
             ),
+            retrieval=finder,
             search=search,
             sessions=people.sessions,
             sources=SourceService(db),

@@ -9,7 +9,7 @@ import pytest
 from palaver.domain.errors import ErrorKind, ProviderError
 from palaver.domain.retrieval import Retrieved
 from palaver.domain.search import SearchKind
-from palaver.domain.users import Actor
+from palaver.domain.users import SYSTEM, Actor
 from palaver.domain.vectors import packed
 from palaver.kit.ids import new_uuid
 from palaver.services import retrieval
@@ -441,9 +441,9 @@ async def test_another_embedder_begins_anew_and_the_former_vectors_go(garden):
     assert (await garden.find("car")).note == retrieval.NOT_YET
     async with garden.db.read() as tx:
         assert len(await tx.vectors.missing(SearchKind.CHUNK, space="fake/other", limit=9)) == 1
-    async with garden.db.transaction() as tx:
-        assert await tx.vectors.remove_others(space="fake/other", limit=9) == 1
-        assert await tx.vectors.remove_others(space="fake/other", limit=9) == 0
+    assert await garden.words.purge(SYSTEM) == 0, "without an embedder they stay"
+    assert await garden.meaning.purge(SYSTEM) == 1
+    assert await garden.meaning.purge(SYSTEM) == 0
     assert await garden.rows("vectors") == await garden.rows("vector_bits") == 0
     chunks = {hit.ref: "a red car" for hit in (await garden.find("car")).hits}
     assert await garden.embed(SearchKind.CHUNK, chunks) == 1
