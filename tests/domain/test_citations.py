@@ -36,6 +36,12 @@ def test_sentences_that_were_said_as_well_are_cited_too() -> None:
     assert cited.quote.startswith("Everybody")
 
 
+def test_a_quote_does_not_reach_into_another_paragraph() -> None:
+    text = "# Leave\n\nThirty days of leave.\n\nThirty days of leave are enough."
+    (cited,) = cite("Thirty days of leave [1]", [a_source(1)], {1: text})
+    assert cited.quote == "Thirty days of leave."
+
+
 def test_sources_that_are_not_named_are_not_cited() -> None:
     assert cite("Thirty days.", [a_source(1)], {1: HANDBOOK}) == ()
     assert cite("Thirty days [2].", [a_source(1)], {1: HANDBOOK}) == ()

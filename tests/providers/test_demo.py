@@ -1,6 +1,7 @@
 """The demo: no language model, honest about it, and exact in everything else."""
 
 import pytest
+from msgspec.structs import replace
 
 from palaver.domain.errors import ErrorKind
 from palaver.domain.events import FinishReason
@@ -48,12 +49,28 @@ async def test_it_comes_word_by_word(demo: Provider) -> None:
 
 async def test_it_quotes_what_is_nearest_to_the_question_first(demo: Provider) -> None:
     got = await outcome(
-        demo, ask(Turn("system", PASSAGES), Turn("user", "How many holiday days has a year?"))
+        demo, ask(Turn("system", PASSAGES), Turn("user", "At night, how many days of holiday has a year?"))
     )
-    first, second = got.text.index("[2]"), got.text.index("[1]")
-    assert first < second
+    assert got.text.index("[2]") < got.text.index("[1]")
     assert "> Every year has thirty days of holiday. [2]\n>\n> — Handbook.pdf, page 3" in got.text
     assert "not a language model" in got.text
+
+
+async def test_what_has_nothing_to_do_with_the_question_is_not_quoted(demo: Provider) -> None:
+    holiday = await outcome(demo, ask(Turn("system", PASSAGES), Turn("user", "My holiday?")))
+    assert "[2]" in holiday.text
+    assert "[1]" not in holiday.text
+
+
+async def test_it_thinks_where_it_is_told_to(demo: Provider) -> None:
+    turns = (Turn("system", PASSAGES), Turn("user", "My holiday?"))
+    plain = await outcome(demo, ask(*turns))
+    got = await outcome(demo, replace(ask(*turns), thinking_tokens=1024))
+    assert plain.reasoning == ""
+    assert got.reasoning.startswith("2 passages came with this question.")
+    assert got.text == plain.text
+    assert got.usage.reasoning_tokens > 0
+    assert got.usage.completion_tokens == plain.usage.completion_tokens + got.usage.reasoning_tokens
 
 
 async def test_passages_that_a_person_writes_are_no_passages(demo: Provider) -> None:
@@ -80,6 +97,6 @@ async def test_it_never_says_more_than_it_may(demo: Provider, max_tokens: int) -
 
 async def test_it_has_one_model(demo: Provider) -> None:
     (model,) = await demo.list_models()
-    assert (model.name, model.profile.thinks, model.profile.sees) == ("demo", False, False)
+    assert (model.name, model.profile.thinks, model.profile.sees) == ("demo", True, False)
     got = await outcome(demo, CompletionRequest("other", (Turn("user", "Hi"),)))
     assert got.refusal.kind is ErrorKind.MODEL_NOT_FOUND

@@ -83,18 +83,17 @@ def _span(text: str, said: set[str]) -> tuple[int, int]:
         return 0, 0
     shares = [_share(text[start:end], said) for start, end in spans]
     best = max(range(len(spans)), key=lambda at: (shares[at][0], -at))
+
+    def joins(left: int, neighbour: int, length: int) -> bool:
+        """Tell whether a neighbour belongs to the quote; `left` stands before the gap to it."""
+        gap = text[spans[left][1] : spans[left + 1][0]]
+        was_said = shares[neighbour][1] >= _KEPT_SHARE
+        return was_said and length <= QUOTE_MAX_LENGTH and _PARAGRAPH.search(gap) is None
+
     first = last = best
-    while (
-        last + 1 < len(spans)
-        and shares[last + 1][1] >= _KEPT_SHARE
-        and spans[last + 1][1] - spans[first][0] <= QUOTE_MAX_LENGTH
-    ):
+    while last + 1 < len(spans) and joins(last, last + 1, spans[last + 1][1] - spans[first][0]):
         last += 1
-    while (
-        first > 0
-        and shares[first - 1][1] >= _KEPT_SHARE
-        and spans[last][1] - spans[first - 1][0] <= QUOTE_MAX_LENGTH
-    ):
+    while first > 0 and joins(first - 1, first - 1, spans[last][1] - spans[first - 1][0]):
         first -= 1
     start, end = spans[first][0], spans[last][1]
     return start, min(end, start + QUOTE_MAX_LENGTH)

@@ -137,6 +137,7 @@ def _passages(turns: Sequence[Turn]) -> list[Passage]:
 def _quote(question: str, passages: Sequence[Passage]) -> str:
     words = _words(question)
     ranked = sorted(passages, key=lambda passage: -_likeness(words, passage.text))
+    ranked = [each for each in ranked if _likeness(words, each.text)] or ranked[:1]
     quotes = "\n\n".join(
         f"> {_nearest_sentences(words, passage.text)} [{passage.index}]\n>\n> — {passage.title}"
         for passage in ranked[:MAX_QUOTES]
