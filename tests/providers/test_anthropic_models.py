@@ -9,7 +9,7 @@ from palaver.domain.errors import ProviderError
 from palaver.domain.models import ListedModel, ModelProfile
 from palaver.domain.providers import Capabilities, ImageRequest
 from palaver.providers.anthropic import AnthropicProvider
-from palaver.providers.anthropic.facts import continues, generation_of
+from palaver.providers.anthropic.facts import generation_of
 from tests.fakes.claude import SONNET, Claude, refusal
 from tests.fakes.scripts import Script
 from tests.providers.conftest import BuildClaude
@@ -139,24 +139,22 @@ async def test_a_listing_tells_how_a_model_is_told_to_think(
 
 
 @pytest.mark.parametrize(
-    ("name", "generation", "goes_on"),
+    ("name", "generation"),
     [
-        ("claude-3-opus-20240229", (3, 0), True),
-        ("claude-3-5-sonnet-latest", (3, 5), True),
-        ("claude-opus-4-20250514", (4, 0), True),
-        ("claude-opus-4-1-20250805", (4, 1), True),
-        ("claude-sonnet-4-5@20250929", (4, 5), True),
-        ("anthropic.claude-opus-4-6-v1", (4, 6), False),
-        ("claude-sonnet-4.6", (4, 6), False),
-        ("claude-opus-5", (5, 0), False),
-        ("claude-mythos-preview", None, False),
-        ("unheard-of", None, False),
+        ("claude-3-opus-20240229", (3, 0)),
+        ("claude-3-5-sonnet-latest", (3, 5)),
+        ("claude-opus-4-20250514", (4, 0)),
+        ("claude-opus-4-1-20250805", (4, 1)),
+        ("claude-sonnet-4-5@20250929", (4, 5)),
+        ("anthropic.claude-opus-4-6-v1", (4, 6)),
+        ("claude-sonnet-4.6", (4, 6)),
+        ("claude-opus-5", (5, 0)),
+        ("claude-mythos-preview", None),
+        ("unheard-of", None),
     ],
 )
-def test_a_name_tells_the_generation_and_whether_a_beginning_is_gone_on_with(
-    name: str, generation: tuple[int, int] | None, *, goes_on: bool
-) -> None:
-    assert (generation_of(name), continues(name)) == (generation, goes_on)
+def test_a_name_tells_the_generation(name: str, generation: tuple[int, int] | None) -> None:
+    assert generation_of(name) == generation
 
 
 @pytest.mark.parametrize(

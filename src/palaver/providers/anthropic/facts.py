@@ -1,6 +1,6 @@
 """What a Claude model takes: by the word of its listing, else by its generation.
 
-Facts are from the pages "Thinking", "Effort" and "Errors" (prefill) of Anthropic's documentation.
+Facts are from the pages "Thinking" and "Effort" of Anthropic's documentation.
 """
 
 import re
@@ -10,7 +10,6 @@ import msgspec
 
 _GENERATION: Final = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
 _ADAPTIVE_SINCE: Final = (4, 6)
-_NO_PREFILL_SINCE: Final = (4, 6)
 _NO_SAMPLING_SINCE: Final = (4, 7)
 _THINKS_UNASKED_SINCE: Final = (5, 0)
 
@@ -60,9 +59,3 @@ def facts_by_name(name: str) -> Facts:
         thinks_unasked=generation >= _THINKS_UNASKED_SINCE or "claude-mythos" in name,
         takes_sampling=generation < _NO_SAMPLING_SINCE,
     )
-
-
-def continues(name: str) -> bool:
-    """Tell whether a model goes on from a given beginning of its answer."""
-    generation = generation_of(name)
-    return generation is not None and generation < _NO_PREFILL_SINCE

@@ -9,7 +9,7 @@ import msgspec
 
 from palaver.domain.models import ListedModel, ModelProfile
 from palaver.domain.profiles import profile_by_name
-from palaver.providers.anthropic.facts import Facts, continues, facts_by_name
+from palaver.providers.anthropic.facts import Facts, facts_by_name
 
 MAX_NAME_LENGTH: Final = 200
 
@@ -108,7 +108,7 @@ def _profile(entry: Entry) -> ModelProfile:
         has_tools=by_name.has_tools,
         has_json_mode=_told(can.structured_outputs, by_name.has_json_mode),
         searches=_told(tools.web_search, by_name.searches),
-        continues=continues(entry.id),
+        continues=by_name.continues,
     )
 
 
