@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palaver.domain import ranking
-from palaver.domain.ranking import PART_BITS, Term, best, merged, posting, rarest, terms, ways
+from palaver.domain.ranking import PART_BITS, Block, Query, merged, posting, terms, ways
 
 PLACES = st.integers(0, 2**PART_BITS - 1)
 POSTINGS = st.dictionaries(PLACES, st.integers(1, 255), max_size=50)
@@ -34,25 +34,26 @@ def test_a_later_text_is_put_behind_a_block(postings, place, worth):
     assert opened(longer) == {**earlier, place: worth}
 
 
-def an_index(texts: Mapping[int, str]) -> dict[str, Term]:
+def an_index(texts: Mapping[int, str]) -> dict[str, list[Block]]:
     found: dict[str, dict[int, list[tuple[int, int]]]] = {}
     for ref, text in texts.items():
         for term, worth in terms(text.split(), usual_length=10).items():
-            part = found.setdefault(term, {}).setdefault(ref >> PART_BITS, [])
-            part.append((ref & (2**PART_BITS - 1), worth))
+            found.setdefault(term, {}).setdefault(ref >> PART_BITS, []).append((ref, worth))
     return {
-        term: Term(
-            sum(map(len, parts.values())),
-            [(part, merged(b"", new=postings)) for part, postings in parts.items()],
-        )
+        term: [(part, merged(b"", new=postings)) for part, postings in parts.items()]
         for term, parts in found.items()
     }
 
 
-def find(texts: Mapping[int, str], query: Iterable[str], limit: int = 10) -> list[int]:
-    known = an_index(texts)
-    words = rarest(query, known)
-    return [ref for ref, _ in best(words, known, texts=len(texts), limit=limit)]
+def find(texts: Mapping[int, str], words: Iterable[str], limit: int = 10) -> list[int]:
+    blocks = an_index(texts)
+    counts = {
+        term: sum(len(block) // ranking.POSTING_SIZE for _, block in of_term)
+        for term, of_term in blocks.items()
+    }
+    query = Query(words, counts, texts=len(texts))
+    wanted = {term: blocks[term] for term in query.terms}
+    return [ref for ref, _ in query.best(wanted, limit=limit)]
 
 
 def test_a_word_is_worth_more_the_oftener_it_stands_and_the_shorter_the_text():
@@ -80,9 +81,9 @@ def test_of_equals_the_newest_comes_first():
 
 
 def test_only_the_rarest_words_of_a_long_query_count():
-    known = {f"word{number}": Term(number + 1) for number in range(100)}
-    assert rarest(known, known) == [f"word{number}" for number in range(32)]
-    assert rarest(["nothing"], known) == []
+    counts = {f"w{number}": number + 1 for number in range(100)}
+    assert Query(counts, counts, texts=1_000).terms == {f"w{number}" for number in range(32)}
+    assert Query(["nothing"], counts, texts=1_000).terms == set()
 
 
 @pytest.mark.parametrize("visited", [0, 50, 10**6])

@@ -15,32 +15,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Final, TypeAlias
 
-import msgspec
-
 from palaver.kit.stems import stem
 
 PART_BITS: Final = 12
 POSTING_SIZE: Final = 3  # bytes
-QUERY_WORDS_MAX: Final = 32  # the rarest of them count
-VISITED_MAX: Final = 20_000  # postings that are looked at one by one
-CANDIDATES_MAX: Final = 1_000  # texts that are asked for commoner words than that
-COMMON_MAX: Final = 8  # of those words
+WORDS_MAX: Final = 32  # of a query: the rarest count
+VISITED_MAX: Final = 15_000  # postings that are looked at one by one
+CANDIDATES_MAX: Final = 500  # texts that are asked for commoner words than that
+COMMON_MAX: Final = 4  # of those words
 
 _PLACE: Final = (1 << PART_BITS) - 1
 _K: Final = 1.2
 _B: Final = 0.6
+_SHORT: Final = 2_000  # postings that are ranked within a millisecond
 _SCALE: Final = 115.0  # of what a byte holds: from 0 to `_K` + 1
 _STEM_WEIGHT: Final = 0.7
 
 Block: TypeAlias = tuple[int, bytes]
 """The number of a part, and the postings of one term in it: see `merged`."""
-
-
-class Term(msgspec.Struct, frozen=True, gc=False):
-    """How many texts have a term, and its blocks."""
-
-    count: int
-    blocks: Sequence[Block] = ()
 
 
 def terms(words: Sequence[str], *, usual_length: int) -> dict[str, int]:
@@ -91,80 +83,89 @@ def _opened(block: bytes) -> tuple[tuple[int, ...], bytes]:
     return struct.unpack(f"<{count}H", places), block[2::POSTING_SIZE]
 
 
+class Query:
+    """What somebody asks for, among the texts of one owner: any word may match.
+
+    The rarest words name the candidates. Once they have named many, a few commoner words help to
+    order those. So a word that stands everywhere costs little, and what has nothing but such words
+    is found by a question of nothing else.
+    """
+
+    def __init__(self, words: Iterable[str], counts: Mapping[str, int], *, texts: int) -> None:
+        """Plan by how many of the texts have each term, which is all that is known so far."""
+        known = [_Word(word, counts, texts) for word in dict.fromkeys(words)]
+        known = [word for word in known if word.count]
+        known.sort(key=lambda word: (-word.weight, word.count))
+        self._naming: list[_Word] = []
+        self._ordering: list[_Word] = []
+        visited = 0
+        for word in known[:WORDS_MAX]:
+            if self._naming and visited + word.count > VISITED_MAX:
+                self._ordering.append(word)
+            else:
+                self._naming.append(word)
+                visited += word.count
+        del self._ordering[COMMON_MAX:]
+        self.is_short: Final = visited < _SHORT and not self._ordering
+
+    @property
+    def terms(self) -> set[str]:
+        """Return the terms whose blocks are wanted."""
+        wanted = {term for word in self._naming for term in word.weights}
+        return wanted | {word.commonest for word in self._ordering}
+
+    def best(self, blocks: Mapping[str, Sequence[Block]], *, limit: int) -> list[tuple[int, float]]:
+        """Return the best texts with what they score, of equals the newest first."""
+        totals: dict[int, float] = {}
+        for word in self._naming:
+            for ref, score in word.scores(blocks).items():
+                totals[ref] = totals.get(ref, 0.0) + score
+        if self._ordering and totals:
+            totals = dict(heapq.nlargest(CANDIDATES_MAX, totals.items(), key=itemgetter(1)))
+            candidates = _by_part(totals)
+            for word in self._ordering:
+                for ref, score in word.scores_of(candidates, blocks):
+                    totals[ref] += score
+        return heapq.nlargest(limit, totals.items(), key=lambda found: (found[1], found[0]))
+
+
 class _Word:
-    """A word of the query: the terms that stand for it, and what each is worth at most."""
+    """A word of a query: the terms that stand for it, and what a unit of worth counts in each."""
 
-    __slots__ = ("count", "found", "weight")
+    __slots__ = ("commonest", "count", "weight", "weights")
 
-    def __init__(self, word: str, known: Mapping[str, Term], texts: int) -> None:
-        present = [term for term in ways(word) if term in known]
-        self.count = sum(known[term].count for term in present)
-        common = _rarity(min(self.count, texts), texts)
-        self.found = [(known[term].blocks, _STEM_WEIGHT * common / _SCALE) for term in present]
-        self.weight = common
-        if word in known:
+    def __init__(self, word: str, counts: Mapping[str, int], texts: int) -> None:
+        present = [term for term in ways(word) if term in counts]
+        self.count = sum(counts[term] for term in present)
+        self.weight = common = _rarity(min(self.count, texts), texts)
+        self.weights = dict.fromkeys(present, _STEM_WEIGHT * common / _SCALE)
+        if word in self.weights:
             # A rare form of a common word says more than the word, and less than a rare word.
-            own = (_rarity(known[word].count, texts) + common) / 2
-            self.found[0] = (known[word].blocks, own / _SCALE)
-            self.weight = own
+            self.weight = (_rarity(counts[word], texts) + common) / 2
+            self.weights[word] = self.weight / _SCALE
+        self.commonest = max(present, key=counts.__getitem__, default=word)
 
-    def scores(self) -> dict[int, float]:
+    def scores(self, blocks: Mapping[str, Sequence[Block]]) -> dict[int, float]:
         """Return what each text gets for this word."""
         scores: dict[int, float] = {}
-        for blocks, weight in self.found:
-            for part, postings in blocks:
+        for term, weight in self.weights.items():
+            for part, block in blocks.get(term, ()):
                 base = part << PART_BITS
-                for place, worth in zip(*_opened(postings), strict=True):
+                for place, worth in zip(*_opened(block), strict=True):
                     score = weight * worth
                     if score > scores.get(base | place, 0.0):
                         scores[base | place] = score
         return scores
 
-    def scores_of(self, candidates: Mapping[int, Sequence[int]]) -> dict[int, float]:
-        """Return what some texts get for this word: places by their parts."""
-        scores: dict[int, float] = {}
-        for blocks, weight in self.found:
-            for part, postings in blocks:
-                if wanted := candidates.get(part):
-                    for ref, worth in _among(part, postings, wanted):
-                        scores[ref] = max(scores.get(ref, 0.0), weight * worth)
-        return scores
-
-
-def rarest(words: Iterable[str], known: Mapping[str, Term]) -> list[str]:
-    """Return the words of a query that anything has, the rarest first, as many as count."""
-    counted = [(sum(known[t].count for t in ways(w) if t in known), w) for w in set(words)]
-    return [word for count, word in sorted(counted) if count][:QUERY_WORDS_MAX]
-
-
-def best(
-    words: Sequence[str], known: Mapping[str, Term], *, texts: int, limit: int
-) -> list[tuple[int, float]]:
-    """Return the best of one owner's `texts` by the words of a query, and what each scores.
-
-    Any word may match. The rarest words name the candidates; once they have named many, commoner
-    words only help to order those. So a word that stands everywhere costs little, and whatever has
-    nothing but such words is found only by a query of nothing else.
-    """
-    query = sorted((_Word(word, known, texts) for word in words), key=lambda word: -word.weight)
-    totals: dict[int, float] = {}
-    visited = 0
-    common = []
-    for word in query:
-        if totals and visited + word.count > VISITED_MAX:
-            common.append(word)
-            continue
-        visited += word.count
-        for ref, score in word.scores().items():
-            totals[ref] = totals.get(ref, 0.0) + score
-    if common:
-        totals = dict(heapq.nlargest(CANDIDATES_MAX, totals.items(), key=itemgetter(1)))
-        candidates = _by_part(totals)
-        for word in common[:COMMON_MAX]:
-            for ref, score in word.scores_of(candidates).items():
-                totals[ref] += score
-    # Of equals the newest first.
-    return heapq.nlargest(limit, totals.items(), key=lambda found: (found[1], found[0]))
+    def scores_of(
+        self, candidates: Mapping[int, Sequence[int]], blocks: Mapping[str, Sequence[Block]]
+    ) -> Iterator[tuple[int, float]]:
+        """Yield what some texts get for this word, by its commonest form: places by parts."""
+        weight = self.weights[self.commonest]
+        for part, block in blocks.get(self.commonest, ()):
+            if wanted := candidates.get(part):
+                for ref, worth in _among(part, block, wanted):
+                    yield ref, weight * worth
 
 
 def _rarity(count: int, texts: int) -> float:
@@ -178,9 +179,9 @@ def _by_part(refs: Iterable[int]) -> dict[int, list[int]]:
     return parts
 
 
-def _among(part: int, postings: bytes, wanted: Sequence[int]) -> Iterator[tuple[int, int]]:
+def _among(part: int, block: bytes, wanted: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Yield those of the wanted places that a block has, as refs with their worth."""
-    places, worths = _opened(postings)
+    places, worths = _opened(block)
     base = part << PART_BITS
     at, end = 0, len(places)
     for place in wanted:

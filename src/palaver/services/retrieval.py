@@ -10,7 +10,7 @@ from typing import Final
 
 from palaver.domain.embedders import Embedder
 from palaver.domain.errors import ProviderError
-from palaver.domain.ranking import Term, best, rarest, ways
+from palaver.domain.ranking import Query, ways
 from palaver.domain.retrieval import Hit, Retrieved
 from palaver.domain.search import SearchKind
 from palaver.domain.users import Actor
@@ -24,12 +24,11 @@ log = logging.getLogger(__name__)
 EMBEDDING_SECONDS: Final = 0.15
 OWN_ROWS_MAX: Final = 128  # that are folded before a search; only an import leaves more behind
 WORDS_MAX: Final = 400  # of a question that are looked up
+RANKED_MAX: Final = 1_000  # by words; those that are gone, and not yet folded, are passed over
 DEPTH: Final = 100  # hits of each way that are fused
 PURGED_MAX: Final = 100  # vectors in one transaction
 K: Final = 60  # of reciprocal rank fusion (Cormack, Clarke, Büttcher 2009)
 
-_SHORT: Final = 2_000  # postings that are ranked on the loop: below a millisecond
-_CHECKED: Final = 200  # hits that are looked up at once: may they be shown?
 
 NO_EMBEDDER: Final = "Found by words alone: no embedder is set up."
 LATE: Final = "Found by words alone: the question was not embedded in time."
@@ -86,25 +85,21 @@ class RetrievalService:
             return await tx.vectors.remove_others(space=self.embedder.id, limit=PURGED_MAX)
 
     async def _by_words(self, owner_id: int, text: str, kind: SearchKind) -> list[int]:
-        query = list(dict.fromkeys(words(text)))[:WORDS_MAX]
-        terms = {term for word in query for term in ways(word)}
+        asked = list(dict.fromkeys(words(text)))[:WORDS_MAX]
+        terms = {term for word in asked for term in ways(word)}
         if not terms:
             return []
         async with self.db.read() as tx:
-            texts, counts = await tx.postings.known(kind, terms, owner_id=owner_id)
-        query = rarest(query, counts)
-        if not query:
+            texts, counts = await tx.postings.counts(kind, terms, owner_id=owner_id)
+        query = Query(asked, counts, texts=texts)
+        if not query.terms:
             return []
-        wanted = [term for word in query for term in ways(word) if term in counts]
         async with self.db.read() as tx:
-            blocks = await tx.postings.postings(kind, wanted, owner_id=owner_id)
-        known = {term: Term(counts[term].count, found) for term, found in blocks.items()}
-
-        def rank() -> list[tuple[int, float]]:
-            return best(query, known, texts=texts, limit=10 * DEPTH)
-
-        is_short = sum(term.count for term in known.values()) < _SHORT
-        ranked = rank() if is_short else await asyncio.to_thread(rank)
+            blocks = await tx.postings.blocks(kind, query.terms, owner_id=owner_id)
+        if query.is_short:
+            ranked = query.best(blocks, limit=RANKED_MAX)
+        else:
+            ranked = await asyncio.to_thread(query.best, blocks, limit=RANKED_MAX)
         return await self._shown(owner_id, kind, [ref for ref, _ in ranked])
 
     async def _by_meaning(self, owner_id: int, vector: Packed, kind: SearchKind) -> list[int]:
@@ -117,8 +112,8 @@ class RetrievalService:
     async def _shown(self, owner_id: int, kind: SearchKind, refs: Sequence[int]) -> list[int]:
         """Return the first of those refs that are still there, and the owner's."""
         shown: list[int] = []
-        for start in range(0, len(refs), _CHECKED):
-            some = refs[start : start + _CHECKED]
+        for start in range(0, len(refs), DEPTH):
+            some = refs[start : start + DEPTH]
             async with self.db.read() as tx:
                 there = await tx.postings.there(kind, some, owner_id=owner_id)
             shown += [ref for ref in some if ref in there]

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from palaver.domain.ranking import PART_BITS, POSTING_SIZE, Term, merged, posting
+from palaver.domain.ranking import PART_BITS, POSTING_SIZE, Block, merged, posting
 from palaver.domain.search import SearchKind
 from palaver.storage.connection import Connection
 from palaver.storage.statements import Engine, Statement
@@ -159,25 +159,24 @@ class PostingStore:
         if refs:
             await self._connection.run(_ENQUEUE, kind=int(kind), refs=_listed(refs))
 
-    async def known(
+    async def counts(
         self, kind: SearchKind, terms: Collection[str], *, owner_id: int
-    ) -> tuple[int, dict[str, Term]]:
+    ) -> tuple[int, dict[str, int]]:
         """Return how many texts the owner has, and how many of them have each of some terms."""
         place = {"owner_id": owner_id, "kind": int(kind)}
         texts = await self._connection.one(_TEXTS, **place)
         if not texts:
             return 0, {}
-        rows = await self._connection.all(_COUNTS, terms=_listed(terms), **place)
-        return texts, {term: Term(count) for term, count in rows}
+        return texts, dict(await self._connection.all(_COUNTS, terms=_listed(terms), **place))
 
-    async def postings(
+    async def blocks(
         self, kind: SearchKind, terms: Collection[str], *, owner_id: int
-    ) -> dict[str, list[tuple[int, bytes]]]:
+    ) -> dict[str, list[Block]]:
         """Return every block of some terms."""
         rows = await self._connection.all(
             _BLOCKS, owner_id=owner_id, kind=int(kind), terms=_listed(terms)
         )
-        found: dict[str, list[tuple[int, bytes]]] = {}
+        found: dict[str, list[Block]] = {}
         for row in rows:
             found.setdefault(row.term, []).append((row.part, row.postings))
         return found
