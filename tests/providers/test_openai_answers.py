@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from palaver.domain.events import Finished, FinishReason, ReasoningDelta, TextDelta, UsageReported
+from palaver.domain.providers import CompletionRequest, Turn
 from palaver.providers.openai import OpenAIProvider
 from tests.fakes.scripts import Failure, Script, error
 from tests.fakes.upstream import Upstream
@@ -324,4 +325,20 @@ async def test_a_refusal_is_the_answer_and_parts_may_hold_thoughts(
         TextDelta("No, "),
         TextDelta("sorry."),
         Finished(FinishReason.STOP),
+    ]
+
+
+async def test_what_is_told_first_is_one_turn(upstream: Upstream, build: Build) -> None:
+    turns = (
+        Turn("system", "Be brief."),
+        Turn("system", "Passages."),
+        Turn("user", "Hello"),
+        Turn("system", "Later."),
+    )
+    await outcome(build(), CompletionRequest("sim", turns))
+    sent = [(turn["role"], turn["content"]) for turn in upstream.requests[-1].body["messages"]]
+    assert sent == [
+        ("system", "Be brief.\n\nPassages."),
+        ("user", "Hello"),
+        ("system", "Later."),
     ]

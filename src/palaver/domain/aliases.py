@@ -5,11 +5,11 @@ from typing import Final
 
 ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "claude-sonnet-4.5": (
-        "anthropic/claude-sonnet-4-5-20250929",
+        "anthropic/claude-sonnet-4-5",
         "openrouter/anthropic/claude-sonnet-4.5",
     ),
     "claude-opus-4.1": (
-        "anthropic/claude-opus-4-1-20250805",
+        "anthropic/claude-opus-4-1",
         "openrouter/anthropic/claude-opus-4.1",
     ),
     "gemini-2.5-flash": ("gemini/gemini-2.5-flash", "openrouter/google/gemini-2.5-flash"),

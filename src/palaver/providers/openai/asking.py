@@ -13,6 +13,7 @@ import enum
 import re
 from base64 import b64encode
 from collections.abc import Collection, Mapping, Sequence
+from itertools import takewhile
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -84,7 +85,7 @@ class Asker:
             "model": request.model,
             "messages": [
                 {"role": turn.role, "content": _content(turn, request.images)}
-                for turn in request.turns
+                for turn in _told_at_once(request.turns)
             ],
             "stream": streams,
             "stream_options": {"include_usage": True} if streams else None,
@@ -201,6 +202,14 @@ class Asker:
         if self.server is Server.OPENROUTER:
             return {"plugins": [{"id": "web"}]}
         return {"web_search_options": {}}
+
+
+def _told_at_once(turns: Sequence[Turn]) -> Sequence[Turn]:
+    """Return turns whose first system turns are one: many templates of models take no second."""
+    told = list(takewhile(lambda turn: turn.role == "system", turns))
+    if len(told) < 2:
+        return turns
+    return [Turn("system", "\n\n".join(turn.text for turn in told)), *turns[len(told) :]]
 
 
 def _content(turn: Turn, images: Mapping[str, bytes]) -> str | list[dict[str, object]]:
