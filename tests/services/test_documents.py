@@ -13,7 +13,7 @@ from palaver.domain.documents import DOCX, HTML, MARKDOWN, PDF, PLAIN, DocumentC
 from palaver.domain.errors import DomainError, ErrorKind, InvalidInput, NotFound
 from palaver.domain.users import SYSTEM
 from palaver.services import documents as documents_module
-from palaver.services.documents import STRAY_SECONDS, TEXT_MAX
+from palaver.services.documents import TEXT_MAX
 from palaver.storage import chunks as chunks_module
 from palaver.storage.database import Database
 from tests.cast import a_cast
@@ -141,7 +141,9 @@ async def test_what_is_not_deleted_is_not_purged(library: Library) -> None:
         await library.documents.purge(library.owner, given.id)
 
 
-async def test_deleting_an_account_takes_its_documents_along(library: Library) -> None:
+async def test_deleting_an_account_takes_its_documents_along(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await library.read(TALE)
     async with library.db.transaction() as tx:
         statement = chunks_module.Statement("delete from users where id = :id")
@@ -149,24 +151,33 @@ async def test_deleting_an_account_takes_its_documents_along(library: Library) -
     for table in ("documents", "document_texts", "chunks", "document_turns"):
         assert await library.count(table) == 0
     assert await library.documents.sweep(SYSTEM) == 0
-    for path in library.stored():
-        os.utime(path, (0, 0))
+    monkeypatch.setattr(documents_module, "STRAY_SECONDS", -1)
     assert await library.documents.sweep(SYSTEM) == 1
     assert library.stored() == []
 
 
-async def test_files_that_no_document_knows_are_swept_once_they_are_old(library: Library) -> None:
+async def test_files_that_no_document_knows_are_swept_once_they_are_old(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given = await library.given(TALE)
     path = library.files.path(given.uuid)
-    drafts = [path.with_name(f".{given.uuid}.abc"), path.with_name("01890a5d")]
-    for draft in drafts:
-        draft.write_text("x")
+    for name in (f".{given.uuid}.abc", "01890a5d"):
+        path.with_name(name).write_text("x")
     assert await library.documents.sweep(SYSTEM) == 0
-    at = path.stat().st_mtime - STRAY_SECONDS - 1
-    for each in (*drafts, path):
-        os.utime(each, (at, at))
+    monkeypatch.setattr(documents_module, "STRAY_SECONDS", -1)
     assert await library.documents.sweep(SYSTEM) == 2
     assert library.stored() == [path]
+
+
+async def test_files_from_before_the_database_was_made_are_left_alone(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stray = library.files.path((await library.given(TALE)).uuid).with_name("another's")
+    stray.write_text("x")
+    os.utime(stray, (1, 1))
+    monkeypatch.setattr(documents_module, "STRAY_SECONDS", -1)
+    assert await library.documents.sweep(SYSTEM) == 0
+    assert stray in library.stored()
 
 
 async def test_only_so_many_documents_are_kept(library: Library) -> None:

@@ -152,11 +152,17 @@ class DocumentService:
         return True
 
     async def sweep(self, actor: Actor) -> int:
-        """Remove files that no row knows; return how many. For jobs."""
+        """Remove files that no row knows; return how many. For jobs.
+
+        Those from before this database was made are another's: a server that was started with the
+        wrong one takes nothing away.
+        """
         actor.require_admin()
+        async with self.db.read() as tx:
+            since = await tx.facts.founded_at()
         swept = 0
         for shard in SHARDS:
-            names = await self.files.old(shard, age_seconds=STRAY_SECONDS)
+            names = await self.files.old(shard, age_seconds=STRAY_SECONDS, since=since)
             if not names:
                 continue
             async with self.db.read() as tx:

@@ -11,6 +11,7 @@ _CLAIM = Statement(
     """,
     str,
 )
+_FOUNDED = Statement("select min(applied_at) from schema_version", int)
 
 
 class FactStore:
@@ -26,6 +27,10 @@ class FactStore:
     async def claim(self, name: str, value: str) -> bool:
         """State a fact; False when somebody did before. Of parallel claims one succeeds."""
         return await self.connection.one(_CLAIM, name=name, value=value) is not None
+
+    async def founded_at(self) -> int:
+        """Return the instant at which this database was made."""
+        return await self.connection.one(_FOUNDED) or 0
 
     async def ping(self) -> None:
         """Read something, to see whether the database answers."""

@@ -6,11 +6,11 @@ Several hosts on one PostgreSQL share the data directory.
 import asyncio
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from palaver.kit.clock import SECOND, system_clock
 from palaver.kit.ids import new_secret, parse_uuid
 
 SHARDS: Final = tuple(f"{number:02x}" for number in range(256))
@@ -42,10 +42,13 @@ class Files:
         """Remove a file, if it is there."""
         await asyncio.to_thread(self.path(key).unlink, missing_ok=True)
 
-    async def old(self, shard: str, *, age_seconds: float) -> list[str]:
-        """Return the names of what has lain in one of `SHARDS` for so long, drafts included."""
-        before = time.time() - age_seconds
-        return await asyncio.to_thread(lambda: list(_old(self._folder / shard, before)))
+    async def old(self, shard: str, *, age_seconds: float, since: int = 0) -> list[str]:
+        """Return the names of what has lain in one of `SHARDS` for so long, drafts included.
+
+        What was there before the instant `since` is left out.
+        """
+        before = system_clock() - int(age_seconds * SECOND)
+        return await asyncio.to_thread(lambda: list(_old(self._folder / shard, since, before)))
 
     async def sweep(self, shard: str, names: list[str]) -> None:
         """Remove files by the names that `old` gave."""
@@ -88,12 +91,12 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _old(folder: Path, before: float) -> Iterator[str]:
+def _old(folder: Path, since: int, before: int) -> Iterator[str]:
     try:
         entries = os.scandir(folder)
     except FileNotFoundError:
         return
     with entries:
         for entry in entries:
-            if entry.stat(follow_symlinks=False).st_mtime < before:
+            if since <= entry.stat(follow_symlinks=False).st_mtime_ns // 1_000 < before:
                 yield entry.name
