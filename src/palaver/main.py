@@ -16,6 +16,7 @@ from palaver.config.providers import SETTINGS as PROVIDER_SETTINGS
 from palaver.dialects import DIALECTS
 from palaver.domain.accounts import AccountPolicy, RegistrationMode
 from palaver.domain.documents import DocumentCaps
+from palaver.domain.embedders import Embedder
 from palaver.domain.extraction import Extractor
 from palaver.domain.passwords import PasswordPolicy
 from palaver.domain.providers import Provider
@@ -24,6 +25,7 @@ from palaver.domain.usage import MICRO
 from palaver.domain.users import SYSTEM
 from palaver.jobs import build as build_jobs
 from palaver.kit.clock import Clock, system_clock
+from palaver.outbound.embedders import build as build_embedder
 from palaver.outbound.extractor import build as build_extractor
 from palaver.outbound.gate import Gate
 from palaver.outbound.pages import PageReader
@@ -38,6 +40,7 @@ from palaver.services.completions import CompletionService
 from palaver.services.conversations import ConversationService
 from palaver.services.documents import DocumentService
 from palaver.services.driver import Driver
+from palaver.services.embedding import EmbeddingService
 from palaver.services.exchanges import ExchangeService
 from palaver.services.gathering import Gatherer
 from palaver.services.generations import GenerationService
@@ -103,6 +106,7 @@ async def opened(
     clock: Clock = system_clock,
     providers: dict[str, Provider] | None = None,
     extractor: Extractor | None = None,
+    embedder: Embedder | None = None,
 ) -> AsyncIterator[House]:
     """Open the database, bring it up to date, and start what runs in the background.
 
@@ -128,7 +132,12 @@ async def opened(
         )
         stack.push_async_callback(models.close)
         runs = Runs(DatabaseLog(db), clock=clock, is_alone=db.engine is Engine.SQLITE)
-        finder = RetrievalService(db)
+        if embedder is None and settings.embedder is not None:
+            embedder = build_embedder(settings.embedder)
+        embedding = EmbeddingService(db, embedder, clock=clock)
+        stack.push_async_callback(embedding.close)
+        finder = RetrievalService(db, embedder)
+        finder.on_embedded = embedding.costs.charge_question
         memories = MemoryService(db, finder, clock=clock, per_user=settings.memories_per_user)
         gatherer = Gatherer(db, memories, finder)
         if extractor is None:
@@ -206,7 +215,11 @@ async def opened(
         await runs.start()
         stack.push_async_callback(runs.close)
         background = build_jobs(
-            services, JobService(db, clock=clock), PurgeService(db, clock=clock), ingestion
+            services,
+            JobService(db, clock=clock),
+            PurgeService(db, clock=clock),
+            ingestion,
+            embedding,
         )
         await ingestion.begin(SYSTEM)
         background.start()

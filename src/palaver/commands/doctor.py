@@ -19,6 +19,7 @@ from palaver.commands.trouble import EXPECTED, sentence_of
 from palaver.config import Settings, has_secret_key, load
 from palaver.domain.providers import ProviderSettings
 from palaver.domain.users import SYSTEM
+from palaver.outbound.embedders import build as build_embedder
 from palaver.outbound.web_search import build as build_search
 from palaver.providers import build as build_provider
 from palaver.services.health import HealthService
@@ -28,6 +29,7 @@ from palaver.storage.opening import is_postgresql, open_database, sqlite_path
 from palaver.storage.statements import Engine
 
 PROVIDER_SECONDS = 5.0
+EMBEDDER_SECONDS = 60.0
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -56,7 +58,7 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
     yield _address(settings)
     async for finding in _database(settings):
         yield finding
-    checks = [*map(_provider, settings.providers), _web_search(settings)]
+    checks = [*map(_provider, settings.providers), _web_search(settings), _embedder(settings)]
     for finding in await asyncio.gather(*checks):
         yield finding
 
@@ -178,6 +180,24 @@ async def _web_search(settings: Settings) -> Finding:
     finally:
         await engine.close()
     return Finding(f"{label}: answers{'' if hits else ', but found nothing'}.")
+
+
+async def _embedder(settings: Settings) -> Finding:
+    """Have a word embedded; a model from a folder is read for it."""
+    if settings.embedder is None:
+        return Finding("Embedder: none set up; memories and documents are found by words alone.")
+    embedder = build_embedder(settings.embedder)
+    label = f"Embedder: {embedder.id}"
+    try:
+        async with asyncio.timeout(EMBEDDER_SECONDS):
+            found = await embedder.embed(["palaver"], is_query=True)
+    except TimeoutError:
+        return Finding(f"{label}: no answer within {EMBEDDER_SECONDS:g} seconds.", is_wrong=True)
+    except EXPECTED as error:
+        return Finding(f"{label}: {sentence_of(error)}", is_wrong=True)
+    finally:
+        await embedder.close()
+    return Finding(f"{label}: answers, {len(found.vectors[0]) // 4} dimensions.")
 
 
 _NO_ENGINE = {

@@ -3,6 +3,7 @@
 from typing import Final
 
 from palaver.domain.users import SYSTEM, Actor
+from palaver.jobs.embed_texts import embed_texts
 from palaver.jobs.end_readers import end_readers
 from palaver.jobs.extract_memories import extract_memories
 from palaver.jobs.fold_search import fold_search
@@ -20,6 +21,7 @@ from palaver.jobs.worker import JobWorker
 from palaver.kit.clock import DAY, Clock, system_clock
 from palaver.services.conversations import PURGE_JOB
 from palaver.services.documents import PURGE_JOB as PURGE_DOCUMENT
+from palaver.services.embedding import EmbeddingService
 from palaver.services.ingestion import IngestionService
 from palaver.services.jobs import JobService
 from palaver.services.memory_extraction import EXTRACTION_JOB
@@ -39,9 +41,11 @@ class Background:
         services: Services,
         jobs: JobService,
         ingestion: IngestionService,
+        embedding: EmbeddingService,
         worker: JobWorker,
     ) -> None:
         self._services = services
+        self._embedding = embedding
         self._ingestion = ingestion
         self._jobs = jobs
         self._worker = worker
@@ -60,6 +64,7 @@ class Background:
         for lane in self._ingestion.lanes:
             step = ingest_documents(self._ingestion, lane)
             self._loops.start(step, name=f"read documents: {lane.name}")
+        self._loops.start(embed_texts(self._embedding), name="embed texts")
         self._loops.start(self._begin, name="begin")
 
     def wake(self) -> None:
@@ -84,6 +89,7 @@ def build(
     jobs: JobService,
     purge: PurgeService,
     ingestion: IngestionService,
+    embedding: EmbeddingService,
     *,
     clock: Clock = system_clock,
 ) -> Background:
@@ -111,4 +117,4 @@ def build(
             EXTRACTION_JOB: extract_memories(services.memory_extraction),
         },
     )
-    return Background(services, jobs, ingestion, worker)
+    return Background(services, jobs, ingestion, embedding, worker)

@@ -7,6 +7,7 @@ from palaver.storage.connection import Connection
 from palaver.storage.conversation_usage import ConversationUsageStore
 from palaver.storage.conversations import ConversationStore
 from palaver.storage.documents import DocumentStore
+from palaver.storage.embeddings import EmbeddingStore
 from palaver.storage.events import EventStore
 from palaver.storage.exchanges import ExchangeStore
 from palaver.storage.facts import FactStore
@@ -155,6 +156,11 @@ class Tx:
     def vectors(self) -> VectorStore:
         """What memories and chunks mean."""
         return VectorStore(self._connection)
+
+    @property
+    def embeddings(self) -> EmbeddingStore:
+        """What is embedded, and how far."""
+        return EmbeddingStore(self._connection)
 
     @property
     def pictures(self) -> PictureStore:

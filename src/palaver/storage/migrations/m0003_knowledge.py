@@ -30,7 +30,7 @@ alter table users add column extracts_memories {int} not null default 0;
 alter table conversations add column options text;
 
 alter table messages add column citations text;
-alter table messages add column image text;
+alter table messages add column images text;
 
 create table memories (
     id {id},
@@ -78,6 +78,9 @@ create index documents_by_owner on documents (owner_id, updated_at desc, id desc
 create index documents_pending on documents (owner_id, id, leased_until, size_bytes)
     where status = 'pending' and deleted_at is null;
 
+create index documents_by_embedder on documents (embedder)
+    where status = 'ready' and deleted_at is null;
+
 create table document_turns (
     owner_id {int} primary key references users (id) on delete cascade,
     served_at {int} not null
@@ -118,6 +121,7 @@ create table images (
 ) {strict};
 create index images_by_owner on images (owner_id, id);
 create index images_by_message on images (message_id) where message_id is not null;
+create index images_unsent on images (owner_id, created_at) where message_id is null;
 """
 
 # Search by any word and by meaning. Decision record: "Ranking is ours, on both databases".

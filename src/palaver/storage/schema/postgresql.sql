@@ -127,6 +127,8 @@ create table documents (
     FOREIGN KEY (owner_id) REFERENCES users(id) ON DELETE CASCADE
 );
 
+CREATE INDEX documents_by_embedder ON documents (embedder) WHERE ((status = 'ready'::text) AND (deleted_at IS NULL));
+
 CREATE INDEX documents_by_owner ON documents (owner_id, updated_at DESC, id DESC) WHERE (deleted_at IS NULL);
 
 CREATE INDEX documents_pending ON documents (owner_id, id, leased_until, size_bytes) WHERE ((status = 'pending'::text) AND (deleted_at IS NULL));

@@ -107,6 +107,9 @@ CREATE TABLE documents (
     deleted_at integer
 ) strict;
 
+CREATE INDEX documents_by_embedder on documents (embedder)
+    where status = 'ready' and deleted_at is null;
+
 CREATE INDEX documents_by_owner on documents (owner_id, updated_at desc, id desc)
     where deleted_at is null;
 
