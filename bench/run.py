@@ -13,6 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from bench.bench_footprint import footprint
+from bench.bench_ingestion import ingestion
 from bench.bench_limits import limits
 from bench.bench_lists import lists
 from bench.bench_requests import requests
@@ -29,6 +30,7 @@ BENCHES = {
     "resume": resume,
     "limits": limits,
     "retrieval": retrieval,
+    "ingestion": ingestion,
     "footprint": footprint,
 }
 HEAD = """# Benchmarks
