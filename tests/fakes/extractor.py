@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from palaver.domain.extraction import Block, CleanImage, Extracted, ExtractionError
+from palaver.domain.extraction import MAX_SIDE, Block, CleanImage, Extracted, ExtractionError
 
 _TITLE = re.compile(r"<title>(.*?)</title>", re.DOTALL)
 
@@ -38,7 +38,7 @@ class PlainExtractor:
         )
         return Extracted(text, blocks, title=title[1] if title else None)
 
-    async def clean_image(self, content: bytes) -> CleanImage:
+    async def clean_image(self, content: bytes, *, max_side: int = MAX_SIDE) -> CleanImage:
         if not content.startswith(b"\x89PNG"):
             raise ExtractionError("No picture.")
         return CleanImage("image/png", content, width=2, height=1)

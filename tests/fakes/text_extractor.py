@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from palaver.domain.extraction import CleanImage, Extracted, ExtractionError
+from palaver.domain.extraction import MAX_SIDE, CleanImage, Extracted, ExtractionError
 
 
 class TextExtractor:
@@ -44,7 +44,7 @@ class TextExtractor:
             raise ExtractionError("This file is broken.")
         return Extracted(text, ())
 
-    async def clean_image(self, content: bytes) -> CleanImage:
+    async def clean_image(self, content: bytes, *, max_side: int = MAX_SIDE) -> CleanImage:
         """Refuse it."""
         raise ExtractionError("This reads texts alone.")
 

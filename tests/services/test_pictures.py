@@ -10,7 +10,7 @@ from palaver.domain.chatbots import ChatbotChange
 from palaver.domain.errors import DomainError, ErrorKind, NotFound, ProviderError, QuotaExceeded
 from palaver.domain.events import Failed, Finished, Status, UsageReported
 from palaver.domain.models import ModelProfile, ModelType
-from palaver.domain.pictures import markdown_of
+from palaver.domain.pictures import attached, markdown_of
 from palaver.domain.plans import PlanChange
 from palaver.domain.providers import MadeImage, Turn
 from palaver.domain.users import SYSTEM
@@ -55,8 +55,8 @@ async def painted(talk: Talk, prompt: str = "A red fox") -> str:
     )
     await read(talk, generation.uuid)
     (_, answer) = await talk.conversations.messages(talk.owner, conversation)
-    assert answer.image is not None
-    return answer.image
+    (picture,) = attached(answer.images)
+    return picture.url
 
 
 async def images_counted(talk: Talk) -> list[int]:
@@ -75,19 +75,18 @@ async def test_a_picture_is_the_answer_and_its_file_is_the_owners_alone(
     )
     events = await read(talk, generation.uuid)
     (_, answer) = await talk.conversations.messages(talk.owner, conversation)
-    assert answer.image is not None
-    assert answer.text == text_of(events) == f"![A \\[red\\] fox]({answer.image})"
+    (known,) = attached(answer.images)
+    assert answer.text == text_of(events) == f"![A \\[red\\] fox]({known.url})"
     assert isinstance(events[0], Status)
     assert isinstance(events[-1], Finished)
     assert talk.provider.asked_pictures[0].prompt == "A [red] fox"
     pictures = PictureService(talk.db, files, PlainExtractor())
-    name = answer.image.removeprefix("/media/images/")
-    picture, path = await pictures.find(talk.owner, name)
+    picture, path = await pictures.find(talk.owner, known.name)
     assert path.read_bytes() == PNG
     assert (picture.media_type, picture.width, picture.height) == ("image/png", 2, 1)
     for actor in (talk.stranger, talk.cast.admin):
         with pytest.raises(NotFound):
-            await pictures.find(actor, name)
+            await pictures.find(actor, known.name)
 
 
 async def test_it_counts_as_a_picture_and_a_message_when_it_is_saved(talk: Talk) -> None:

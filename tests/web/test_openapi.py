@@ -73,7 +73,7 @@ def test_every_row_is_described(row: Row) -> None:
         assert ("path", name) in parameters
     for parameter in row.signature.query:
         assert ("query", parameter.name) in parameters
-    assert ("requestBody" in operation) == (row.signature.body is not None)
+    assert ("requestBody" in operation) == row.signature.takes_body
 
 
 @pytest.mark.parametrize("row", ROWS, ids=name_of)

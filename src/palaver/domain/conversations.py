@@ -63,7 +63,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     created_at: int
     edited_at: int | None
     asked_model: str | None = None  # the name under which it was asked for, where it was an alias
-    image: str | None = None  # the address of the picture that this answer is
+    images: str | None = None  # its pictures, as `pictures.attached` reads them
 
     @property
     def total_tokens(self) -> int | None:

@@ -15,6 +15,12 @@ from palaver.domain.errors import DomainError, ErrorKind
 MAX_TEXT_CODE_POINTS: Final = 20_000_000
 """As much text as 40 thick books have; a file of 32 MiB seldom has more."""
 
+MAX_SIDE: Final = 2048
+"""Longer sides cost time and tokens, and no more is seen: larger pictures are scaled to 2,048
+points before a model looks at them. Source: OpenAI, "Images and vision", "Calculating costs"; other
+vendors' models look at about as many.
+"""
+
 BlockKind: TypeAlias = Literal["heading", "paragraph", "list", "code", "table", "quote"]
 
 
@@ -79,8 +85,11 @@ class Extractor(Protocol):
         the file: try again later.
         """
 
-    async def clean_image(self, content: bytes) -> CleanImage:
-        """Return a PNG, JPEG, WebP or GIF without metadata. Raises `ExtractionError`."""
+    async def clean_image(self, content: bytes, *, max_side: int = MAX_SIDE) -> CleanImage:
+        """Return a PNG, JPEG, WebP or GIF without metadata, no side longer than `max_side` points.
+
+        Raises `ExtractionError`, and `OSError` as `extract` does.
+        """
 
     async def close(self) -> None:
         """End what runs."""

@@ -4,7 +4,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from palaver.domain.extraction import Block, Span
+from palaver.domain.extraction import MAX_SIDE, Block, Span
 
 MAX_FRAME_BYTES: Final = 16 << 20
 """No message is longer: a text comes in pieces, a clean picture in one."""
@@ -22,6 +22,7 @@ class Job(msgspec.Struct, frozen=True):
     memory_bytes: int
     fd: int | None = None
     content: bytes = b""
+    max_side: int = MAX_SIDE  # of a picture
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):

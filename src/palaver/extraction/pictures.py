@@ -9,14 +9,8 @@ from typing import Final
 
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from palaver.domain.extraction import ExtractionError
+from palaver.domain.extraction import MAX_SIDE, ExtractionError
 from palaver.domain.reading import Picture
-
-MAX_SIDE: Final = 2048
-"""Longer sides cost time and tokens, and no more is seen: larger pictures are scaled to 2,048
-points before a model looks at them. Source: OpenAI, "Images and vision", "Calculating costs"; other
-vendors' models look at about as many.
-"""
 
 MAX_PIXELS: Final = 50_000_000
 _ORIENTATION: Final = 0x0112
@@ -33,46 +27,46 @@ _SCAN: Final = 0xDA
 _END: Final = 0xD9
 
 
-def clean(content: bytes) -> Picture:
+def clean(content: bytes, *, max_side: int = MAX_SIDE) -> Picture:
     """Return a picture that holds nothing but itself. Raises `ExtractionError`."""
     Image.MAX_IMAGE_PIXELS = None  # we count ourselves, before anything is decoded
     try:
         with Image.open(io.BytesIO(content), formats=list(_FORMATS)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ExtractionError("The picture has more than 50 million pixels.")
-            return _clean(image, content)
+            return _clean(image, content, max_side)
     except UnidentifiedImageError as error:
         raise ExtractionError("The file is no PNG, JPEG, WebP or GIF.") from error
     except (OSError, SyntaxError, ValueError, struct.error, IndexError, EOFError) as error:
         raise ExtractionError(_DAMAGED) from error
 
 
-def _clean(image: Image.Image, content: bytes) -> Picture:
+def _clean(image: Image.Image, content: bytes, max_side: int) -> Picture:
     is_jpeg = image.format in ("JPEG", "MPO")
     is_right = (
-        max(image.size) <= MAX_SIDE
+        max(image.size) <= max_side
         and image.getexif().get(_ORIENTATION, 1) in (0, 1)
         and not image.info.get("icc_profile")
     )
     if is_jpeg and not is_right:
-        image.draft(None, (MAX_SIDE, MAX_SIDE))
+        image.draft(None, (max_side, max_side))
     image.load()  # all of it can be decoded, whoever looks at it later
     if is_jpeg and is_right and image.mode in ("L", "RGB"):
         return Picture("image/jpeg", _bare_jpeg(content), image.width, image.height)
     if image.format == "WEBP" and is_right and content[12:16] in (b"VP8 ", b"VP8L"):
         size = int.from_bytes(content[4:8], "little") + 8  # such a file has no room for notes
         return Picture("image/webp", content[:size], image.width, image.height)
-    return _encoded(_upright(image), "JPEG" if is_jpeg else image.format or "")
+    return _encoded(_upright(image, max_side), "JPEG" if is_jpeg else image.format or "")
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _upright(image: Image.Image, max_side: int) -> Image.Image:
     """Return the first frame: upright, in the colours of screens, small enough."""
     upright = ImageOps.exif_transpose(image)
     upright = _in_srgb(upright, image.info.get("icc_profile"))
-    if max(upright.size) > MAX_SIDE:
+    if max(upright.size) > max_side:
         if upright.mode in ("P", "1"):
             upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
-        upright.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.LANCZOS)
+        upright.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
     return upright
 
 

@@ -20,7 +20,7 @@ def reader_of(job: Job) -> Reader:
     if job.task == "image":
         from palaver.extraction.pictures import clean
 
-        return lambda content, _: clean(content)
+        return lambda content, _: clean(content, max_side=job.max_side)
     mime_type = job.mime_type.partition(";")[0].strip().lower()
     charset = charset_of(job.mime_type)
     if mime_type == "application/pdf":

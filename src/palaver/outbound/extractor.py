@@ -17,6 +17,7 @@ from typing import Final, Literal
 import msgspec
 
 from palaver.domain.extraction import (
+    MAX_SIDE,
     MAX_TEXT_CODE_POINTS,
     Block,
     CleanImage,
@@ -97,9 +98,12 @@ class ChildExtractor(Extractor):
             raise ExtractionError(_DAMAGED)
         return gathered.whole(end.title)
 
-    async def clean_image(self, content: bytes) -> CleanImage:
-        """Return a PNG, JPEG, WebP or GIF without metadata. Raises `ExtractionError`."""
-        job = self._job("image", len(content), source=content)
+    async def clean_image(self, content: bytes, *, max_side: int = MAX_SIDE) -> CleanImage:
+        """Return a PNG, JPEG, WebP or GIF without metadata, no side longer than `max_side` points.
+
+        Raises `ExtractionError`.
+        """
+        job = self._job("image", len(content), source=content, max_side=max_side)
         picture = await self._run(job, len(content), lambda _: None)
         if not isinstance(picture, Picture):
             raise ExtractionError(_DAMAGED)
@@ -119,6 +123,7 @@ class ChildExtractor(Extractor):
         source: Path | bytes,
         mime_type: str = "",
         fd: int | None = None,
+        max_side: int = MAX_SIDE,
     ) -> Job:
         return Job(
             task,
@@ -127,6 +132,7 @@ class ChildExtractor(Extractor):
             memory_bytes=self._limits.memory_bytes,
             fd=fd,
             content=source if isinstance(source, bytes) else b"",
+            max_side=max_side,
         )
 
     async def _run(self, job: Job, size: int, take: Callable[[Message], None]) -> Message:

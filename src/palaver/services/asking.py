@@ -60,15 +60,17 @@ class Asker:
         searches = prompt.searches_web and not beginning
         if searches and self.grounding.has_engine:
             prompt = await self._search(owner_id, prompt, tell)
+        turns, images = await self.pictures.shown(prompt.turns)
         request = CompletionRequest(
             model=prompt.resolved.model.upstream_name,
-            turns=prompt.turns + ((Turn("assistant", beginning),) if beginning else ()),
+            turns=turns + ((Turn("assistant", beginning),) if beginning else ()),
             max_tokens=prompt.max_tokens,
             temperature=options.temperature,
             top_p=options.top_p,
             thinking_tokens=None if beginning else prompt.thinking_tokens,
             searches_web=searches and not self.grounding.has_engine,
             first_source=len(prompt.found) + 1,
+            images=images,
         )
         return request, prompt
 

@@ -10,16 +10,16 @@ from palaver.domain.conversations import (
     AutoTitle,
     Conversation,
     Message,
-    MessageRole,
     Window,
     parse_title,
 )
-from palaver.domain.errors import Fault, InvalidInput, NotFound
+from palaver.domain.errors import NotFound
 from palaver.domain.search import SearchKind
 from palaver.domain.users import Actor
 from palaver.kit.clock import Clock, system_clock
 from palaver.kit.text import fold
 from palaver.services.driver import Driver
+from palaver.services.messages import append_messages, check_text, find_made
 from palaver.storage.database import Database
 from palaver.storage.tx import Tx
 
@@ -238,9 +238,8 @@ class ConversationService:
             conversation = await lock_conversation(tx, actor, key)
             if (made := await find_made(tx, actor)) is not None:
                 return made
-            turns: list[tuple[MessageRole, str]] = [("user", text)]
             at = self.clock()
-            (message,) = await append_messages(tx, actor, conversation, turns, at=at)
+            (message,) = await append_messages(tx, actor, conversation, [("user", text)], at=at)
             await tx.conversations.move_leaf(conversation.id, leaf_id=message.id, at=at)
         return message
 
@@ -256,12 +255,6 @@ async def _shown(
         if len(shown) == size:
             return shown
     return await tx.messages.newest(id, limit=size)
-
-
-def check_text(text: str, *, field: str = "content") -> None:
-    """Raise `InvalidInput` for a message without words."""
-    if not text.strip():
-        raise InvalidInput.of(field, Fault.BLANK, "A message may not be blank.", limit=1)
 
 
 async def _retitle(tx: Tx, conversation: Conversation, title: str | None, *, at: int) -> None:
@@ -341,42 +334,3 @@ async def create_conversation(
             owner_id=conversation.owner_id, kind=SearchKind.TITLE, ref=conversation.id
         )
     return conversation
-
-
-async def find_made(tx: Tx, actor: Actor) -> Message | None:
-    """Return the message that an earlier attempt of this request has stored."""
-    if actor.repeat_key is None:
-        return None
-    return await tx.messages.find(actor.uuid_for("message"), owner_id=actor.owner_id)
-
-
-async def append_messages(
-    tx: Tx,
-    actor: Actor,
-    conversation: Conversation,
-    turns: Sequence[tuple[MessageRole, str]],
-    *,
-    at: int,
-) -> Sequence[Message]:
-    """Hang messages below the active leaf, one below the other; the caller moves the leaf.
-
-    The last one is the request's message number 0: see `find_made`.
-    """
-    messages: list[Message] = []
-    parent_id = conversation.active_message_id
-    for number, (role, text) in enumerate(turns, start=1):
-        message = await tx.messages.insert(
-            uuid=actor.uuid_for("message", len(turns) - number),
-            conversation_id=conversation.id,
-            owner_id=conversation.owner_id,
-            parent_id=parent_id,
-            role=role,
-            text=text,
-            at=at,
-        )
-        await tx.search.enqueue(
-            owner_id=conversation.owner_id, kind=SearchKind.MESSAGE, ref=message.id
-        )
-        messages.append(message)
-        parent_id = message.id
-    return messages

@@ -1,9 +1,10 @@
 """Generations: ask, follow, cancel, ask again. What can be refused is refused before the start."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TypeAlias
 
-import msgspec
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from palaver.domain.conversations import Conversation, Message, MessageRole
@@ -17,37 +18,35 @@ from palaver.domain.errors import (
 )
 from palaver.domain.events import FINAL, Event, Failed, Interrupted, unpack
 from palaver.domain.generations import Generation, GenerationState
+from palaver.domain.pictures import check_ids
 from palaver.domain.providers import Turn
 from palaver.domain.search import SearchKind
 from palaver.domain.streams import Stream
 from palaver.domain.users import Actor
 from palaver.kit.clock import Clock, system_clock
 from palaver.services.conversations import (
-    append_messages,
-    check_text,
     create_conversation,
-    find_made,
     get_conversation,
     lock_conversation,
 )
 from palaver.services.driver import Driver, request_cancels
-from palaver.services.settlement import replayed
+from palaver.services.messages import append_messages, check_parent, check_text, take_pictures
+from palaver.services.records import (
+    Edit,
+    edited_before,
+    get_question,
+    get_record,
+    made_before,
+    newest_run,
+    replay,
+)
 from palaver.services.starting import Choice, Order, Starter
 from palaver.storage.database import Database
 from palaver.storage.tx import Tx
-from palaver.streaming.followers import Replay
 from palaver.streaming.segments import BeyondTheEnd
 
 Key: TypeAlias = int | str
 """A conversation's integer id or uuid."""
-
-
-class Edit(msgspec.Struct, frozen=True):
-    """What an edit has made: the message anew, what left the active branch, and the run."""
-
-    message: Message
-    disabled: Sequence[str]  # uuids, oldest first
-    generation: Generation
 
 
 class GenerationService:
@@ -64,7 +63,7 @@ class GenerationService:
     async def get(self, actor: Actor, uuid: str) -> Generation:
         """Return the record of a run. Raises `NotFound`."""
         async with self.db.read() as tx:
-            return await _get(tx, actor, uuid)
+            return await get_record(tx, actor, uuid)
 
     async def answer_of(self, actor: Actor, uuid: str) -> tuple[Conversation, Message]:
         """Return where a run writes: its conversation and its answer, as far as that stands.
@@ -72,7 +71,7 @@ class GenerationService:
         Raises `NotFound`.
         """
         async with self.db.read(snapshot=True) as tx:
-            generation = await _get(tx, actor, uuid)
+            generation = await get_record(tx, actor, uuid)
             conversation = await get_conversation(tx, actor, generation.conversation_id)
             answer = await tx.messages.get(generation.answer_id)
         if answer is None:
@@ -90,7 +89,7 @@ class GenerationService:
         """
         async with self.db.read(snapshot=True) as tx:
             conversation = await get_conversation(tx, actor, key)
-            question, newest = await _newest_run(tx, conversation)
+            question, newest = await newest_run(tx, conversation)
         if newest is not None and (after is not None or _stands(newest)):
             return newest
         if after:
@@ -99,7 +98,7 @@ class GenerationService:
         async with self.db.transaction() as tx:
             seen, conversation = conversation, await lock_conversation(tx, actor, conversation.id)
             if conversation != seen:  # whatever happens to its messages changes its row
-                question, newest = await _newest_run(tx, conversation)
+                question, newest = await newest_run(tx, conversation)
                 if newest is not None and _stands(newest):
                     return newest
             start = await self.starter.begin(tx, conversation, question, order)
@@ -115,40 +114,41 @@ class GenerationService:
         *,
         system_prompt: str | None = None,
         context: Sequence[Turn] | None = None,
+        parent_id: str | UnsetType | None = UNSET,
+        image_ids: Sequence[str] = (),
     ) -> tuple[Conversation, Message, Generation]:
         """Append messages, the last one the user's, and answer it; without a key, begin with them.
 
         A system prompt replaces the conversation's; a context, which ends with the question, is
-        sent in place of its history. Nothing is stored unless the run starts. Raises as `answer`
-        does.
+        sent in place of its history. The parent is the message below which it is to stand, and has
+        to be the end of the conversation (see `check_parent`); pictures go with the last message.
+        Nothing is stored unless the run starts. Raises as `answer` does, `DomainError` (`CONFLICT`)
+        where the conversation has gone on.
         """
         check_text(turns[-1][1])
+        check_ids(image_ids)
         conversation: Conversation | None = None
         if key is not None:
             async with self.db.read() as tx:
                 conversation = await get_conversation(tx, actor, key)
         order = await self.starter.order(actor, conversation, choice, question=turns[-1][1])
+        if image_ids:
+            order.require_sight()
+        ask = partial(self._ask, turns=turns, system_prompt=system_prompt, image_ids=image_ids)
         async with self.db.transaction() as tx:
-            made = await _made_before(tx, actor)
+            made = await made_before(tx, actor)
             if made is not None and not _has_failed(made[2]):
                 return made
             if made is None:
-                conversation, question = await self._ask(
-                    tx, actor, conversation, turns, system_prompt=system_prompt
-                )
+                conversation, question = await ask(tx, actor, conversation, parent_id=parent_id)
             else:
                 # The repeat of a request whose answer failed asks the same message again.
                 conversation = await lock_conversation(tx, actor, made[0].id)
                 question = made[1]
-                newest, generation = await _newest_run(tx, conversation)
+                newest, generation = await newest_run(tx, conversation)
                 if newest.id != question.id:  # others have spoken since: it is said once more
-                    conversation, question = await self._ask(
-                        tx,
-                        replace(actor, repeat_key=None),
-                        conversation,
-                        turns,
-                        system_prompt=system_prompt,
-                    )
+                    again = replace(actor, repeat_key=None)
+                    conversation, question = await ask(tx, again, conversation, former=question)
                 elif generation is None or not _has_failed(generation):
                     return made
             start = await self.starter.begin(tx, conversation, question, order, context=context)
@@ -160,11 +160,17 @@ class GenerationService:
         tx: Tx,
         actor: Actor,
         conversation: Conversation | None,
-        turns: Sequence[tuple[MessageRole, str]],
         *,
+        turns: Sequence[tuple[MessageRole, str]],
         system_prompt: str | None,
+        image_ids: Sequence[str],
+        parent_id: str | UnsetType | None = UNSET,
+        former: Message | None = None,
     ) -> tuple[Conversation, Message]:
-        """Append messages to a conversation, or begin one with them; return it, and the last."""
+        """Append messages to a conversation, or begin one with them; return it, and the last.
+
+        What a former message said may be said again, with its pictures.
+        """
         at = self.clock()
         if conversation is None:
             conversation = await create_conversation(
@@ -172,10 +178,13 @@ class GenerationService:
             )
         else:
             conversation = await lock_conversation(tx, actor, conversation.id)
+            await check_parent(tx, actor, conversation, parent_id)
             if system_prompt is not None:
                 await tx.conversations.instruct(conversation.id, system_prompt=system_prompt)
                 conversation = replace(conversation, system_prompt=system_prompt)
-        messages = await append_messages(tx, actor, conversation, turns, at=at)
+        of_message_id = None if former is None else former.id
+        pictures = await take_pictures(tx, actor, image_ids, of_message_id=of_message_id)
+        messages = await append_messages(tx, actor, conversation, turns, pictures=pictures, at=at)
         return replace(conversation, active_message_id=messages[-1].id), messages[-1]
 
     async def retry(self, actor: Actor, key: Key, choice: Choice) -> tuple[Message, Generation]:
@@ -184,16 +193,16 @@ class GenerationService:
         Raises as `answer` does.
         """
         async with self.db.read(snapshot=True) as tx:
-            if (made := await _made_before(tx, actor)) is not None:
+            if (made := await made_before(tx, actor)) is not None:
                 return made[1:]
             conversation = await get_conversation(tx, actor, key)
-            question, _ = await _newest_run(tx, conversation)
+            question, _ = await newest_run(tx, conversation)
         order = await self.starter.order(actor, conversation, choice, question=question.text)
         await self._make_way(actor, conversation, question, order)
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, conversation.id)
             # Somebody may have started another meanwhile; under the lock nobody can.
-            question, _ = await _newest_run(tx, conversation)
+            question, _ = await newest_run(tx, conversation)
             late = await request_cancels(
                 tx, conversation.id, from_message_id=question.id, at=self.clock()
             )
@@ -215,14 +224,14 @@ class GenerationService:
         check_text(text)
         async with self.db.read(snapshot=True) as tx:
             conversation = await get_conversation(tx, actor, key)
-            question = await _question(tx, actor, conversation, uuid)
-            if (made := await _edited_before(tx, actor, question)) is not None:
+            question = await get_question(tx, actor, conversation, uuid)
+            if (made := await edited_before(tx, actor, question)) is not None:
                 return made
         order = await self.starter.order(actor, conversation, Choice(), question=text)
         await self._make_way(actor, conversation, question, order)
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, conversation.id)
-            question = await _question(tx, actor, conversation, uuid)
+            question = await get_question(tx, actor, conversation, uuid)
             late = await request_cancels(
                 tx, conversation.id, from_message_id=question.id, at=self.clock()
             )
@@ -260,9 +269,9 @@ class GenerationService:
             if begun is not None and begun.state.is_live and begun.owner_id == actor.owner_id:
                 return await self.driver.follow(begun.id, after=after)
             async with self.db.read(snapshot=True) as tx:
-                generation = await _get(tx, actor, uuid)
+                generation = await get_record(tx, actor, uuid)
                 if generation.outline is not None:
-                    return await _replay(tx, generation, after=after)
+                    return await replay(tx, generation, after=after)
             return await self.driver.follow(generation.id, after=after)
         except BeyondTheEnd:
             raise _beyond_the_end() from None
@@ -285,7 +294,7 @@ class GenerationService:
         if isinstance(ending, Failed | Interrupted):
             raise ProviderError(ending.message, kind=ending.kind)
         async with self.db.read(snapshot=True) as tx:
-            generation = await _get(tx, actor, uuid)
+            generation = await get_record(tx, actor, uuid)
             answer = await tx.messages.get(generation.answer_id)
         if answer is None:
             raise NotFound("generation")
@@ -299,7 +308,7 @@ class GenerationService:
         A second cancel of a live run succeeds. Raises `NotFound` for one that is over.
         """
         async with self.db.transaction() as tx:
-            generation = await _get(tx, actor, uuid)
+            generation = await get_record(tx, actor, uuid)
             if not await tx.generations.request_cancel(generation.id, at=self.clock()):
                 raise NotFound("generation")
         await self.driver.cancel([generation.id])
@@ -326,6 +335,7 @@ class GenerationService:
             parent_id=question.parent_id,
             role="user",
             text=question.text if text is None else text,
+            images=question.images,
             edited_at=question.edited_at if text is None else at,
             at=at if text is None else question.created_at,
         )
@@ -334,6 +344,8 @@ class GenerationService:
             kind=SearchKind.MESSAGE,
             ref=sibling.id,
         )
+        if question.images is not None:
+            await tx.pictures.move(question.id, message_id=sibling.id)
         return sibling
 
 
@@ -350,71 +362,3 @@ def _has_failed(generation: Generation) -> bool:
 def _beyond_the_end() -> InvalidInput:
     message = "This number lies beyond what has been sent."
     return InvalidInput.of("after", Fault.TOO_LARGE, message, place="query")
-
-
-async def _get(tx: Tx, actor: Actor, uuid: str) -> Generation:
-    generation = await tx.generations.find(uuid, owner_id=actor.owner_id)
-    if generation is None:
-        raise NotFound("generation")
-    return generation
-
-
-async def _edited_before(tx: Tx, actor: Actor, question: Message) -> Edit | None:
-    """Return what an earlier attempt of this edit has begun, which did not live to say so."""
-    former = await find_made(tx, actor)
-    generation = await tx.generations.newest_of_message(question.id)
-    if former is None or generation is None:
-        return None
-    disabled = await tx.messages.between(
-        question.conversation_id, after_id=former.id, before_id=question.id
-    )
-    return Edit(question, disabled, generation)
-
-
-async def _question(tx: Tx, actor: Actor, conversation: Conversation, uuid: str) -> Message:
-    """Return a user message that this conversation shows. Raises `NotFound`."""
-    message = await tx.messages.find(uuid, owner_id=actor.owner_id)
-    if (
-        message is None
-        or message.conversation_id != conversation.id
-        or message.role != "user"
-        or not message.is_active
-    ):
-        raise NotFound("message")
-    return message
-
-
-async def _made_before(tx: Tx, actor: Actor) -> tuple[Conversation, Message, Generation] | None:
-    """Return what an earlier attempt of this request has begun, which did not live to say so."""
-    question = await find_made(tx, actor)
-    if question is None:
-        return None
-    generation = await tx.generations.newest_of_message(question.id)
-    if generation is None:
-        return None
-    conversation = await get_conversation(tx, actor, question.conversation_id)
-    return conversation, question, generation
-
-
-async def _newest_run(tx: Tx, conversation: Conversation) -> tuple[Message, Generation | None]:
-    """Return the newest user message and its latest run.
-
-    Raises `DomainError` (`NO_USER_MESSAGE`).
-    """
-    question = await tx.messages.newest_question(conversation.id)
-    if question is None:
-        raise DomainError(
-            "This conversation has no user message yet.", kind=ErrorKind.NO_USER_MESSAGE
-        )
-    return question, await tx.generations.newest_of_message(question.id)
-
-
-async def _replay(tx: Tx, generation: Generation, *, after: int) -> Stream:
-    answer = await tx.messages.get(generation.answer_id)
-    reasoning = await tx.messages.reasoning(generation.answer_id)
-    segments = replayed(
-        generation.outline or "[]",
-        text="" if answer is None else answer.text,
-        reasoning=reasoning,
-    )
-    return Replay(segments, after=after)

@@ -1,27 +1,43 @@
 """Pictures: made, kept as files of their owner, and found by nobody else."""
 
+import asyncio
 import io
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
-from palaver.domain.errors import NotFound, ProviderError
+from msgspec.structs import replace
+
+from palaver.domain.errors import (
+    DomainError,
+    ErrorKind,
+    Fault,
+    InvalidInput,
+    NotFound,
+    ProviderError,
+)
 from palaver.domain.events import UsageReported
-from palaver.domain.extraction import CleanImage, ExtractionError, Extractor
-from palaver.domain.pictures import Picture, name_of
-from palaver.domain.providers import ImageRequest
+from palaver.domain.extraction import MAX_SIDE, CleanImage, ExtractionError, Extractor
+from palaver.domain.pictures import LEFT_OUT, UNSENT_MAX, Picture, check_file, name_of
+from palaver.domain.providers import ImageRef, ImageRequest, Turn
 from palaver.domain.users import Actor
-from palaver.kit.clock import Clock, system_clock
+from palaver.kit.clock import DAY, Clock, system_clock
 from palaver.kit.ids import new_uuid
 from palaver.services.models import ResolvedModel
-from palaver.storage.database import Database
+from palaver.storage.database import Database, retrying
 from palaver.storage.files import SHARDS, Files
+from palaver.storage.tx import Tx
 
 STRAY_SECONDS: Final = 24 * 3600.0
 """A file that no row knows by then belongs to an answer that never ended."""
+UNSENT_KEPT: Final = DAY
+SWEPT_MAX: Final = 500
+_NOT_BY_ITSELF_SECONDS: Final = 3_600
 
 
 class PictureService:
-    """Keeps what models make."""
+    """Keeps what models make, and what users give to be seen."""
 
     def __init__(
         self, db: Database, files: Files, extractor: Extractor, *, clock: Clock = system_clock
@@ -46,7 +62,74 @@ class PictureService:
         except (ExtractionError, OSError) as error:
             sentence = f"What {resolved.provider.name} sent cannot be read as a picture."
             raise ProviderError(sentence) from error
-        return await self._write(actor.owner_id, clean), made.usage
+        return await self._write(new_uuid(), actor.owner_id, clean), made.usage
+
+    async def give(self, actor: Actor, content: BinaryIO, *, size_bytes: int) -> Picture:
+        """Keep a picture that is going to be sent with a message; once, however often it is asked.
+
+        Nothing of the file but its pixels is kept. Raises `DomainError` (`PAYLOAD_TOO_LARGE`,
+        `UNSUPPORTED_MEDIA_TYPE`, `QUOTA_EXCEEDED`), `InvalidInput`.
+        """
+        uuid = actor.uuid_for("image")
+        async with self.db.read() as tx:
+            made = await tx.pictures.get(uuid, owner_id=actor.owner_id)
+            if made is None:
+                await _check_room(tx, actor)
+        if made is not None:
+            return made
+        clean = await clean_upload(self.extractor, content, size_bytes=size_bytes)
+        picture = await self._write(uuid, actor.owner_id, clean)
+        try:
+            return await self._keep(actor, picture)
+        except DomainError:
+            await self.files.remove(uuid)
+            raise
+
+    @retrying
+    async def _keep(self, actor: Actor, picture: Picture) -> Picture:
+        async with self.db.transaction() as tx:
+            # Held from here on: of two pictures that there is room for one of, one is refused.
+            await tx.users.lock(actor.owner_id)
+            await _check_room(tx, actor)
+            kept = await tx.pictures.insert(picture)
+            if kept is None:
+                kept = await tx.pictures.get(picture.uuid, owner_id=actor.owner_id)
+        if kept is None:
+            raise NotFound("image")
+        return kept
+
+    async def delete(self, actor: Actor, uuid: str) -> None:
+        """Take back a picture that was not sent yet.
+
+        Raises `NotFound`, `DomainError` (`CONFLICT`) for one that belongs to a message.
+        """
+        async with self.db.transaction() as tx:
+            if await tx.pictures.get(uuid, owner_id=actor.owner_id) is None:
+                raise NotFound("image")
+            if not await tx.pictures.delete(uuid, owner_id=actor.owner_id):
+                message = "This picture belongs to a message."
+                raise DomainError(message, kind=ErrorKind.CONFLICT)
+        await self.files.remove(uuid)
+
+    async def shown(self, turns: Sequence[Turn]) -> tuple[tuple[Turn, ...], Mapping[str, bytes]]:
+        """Return turns with what their pictures hold, by name.
+
+        A word stands in the place of a picture whose file is gone.
+        """
+        refs = list(chain.from_iterable(turn.images for turn in turns))
+        if not refs:
+            return tuple(turns), {}
+        contents = await asyncio.to_thread(self._contents, refs)
+        return tuple(_with_those_of(turn, contents) for turn in turns), contents
+
+    def _contents(self, refs: Sequence[ImageRef]) -> dict[str, bytes]:
+        contents = {}
+        for name in {ref.name for ref in refs}:
+            try:
+                contents[name] = self.files.path(name.partition(".")[0]).read_bytes()
+            except FileNotFoundError:
+                continue
+        return contents
 
     async def find(self, actor: Actor, name: str) -> tuple[Picture, Path]:
         """Return one's own picture and its file. Raises `NotFound`."""
@@ -57,8 +140,9 @@ class PictureService:
         return picture, self.files.path(picture.uuid)
 
     async def sweep(self, actor: Actor) -> int:
-        """Remove files that no row knows; return how many. For jobs."""
+        """Remove what was never sent, and files that no row knows; return how many. For jobs."""
         actor.require_admin()
+        await self._forget_unsent()
         swept = 0
         for shard in SHARDS:
             names = await self.files.old(shard, age_seconds=STRAY_SECONDS)
@@ -71,8 +155,14 @@ class PictureService:
             swept += len(strays)
         return swept
 
-    async def _write(self, owner_id: int, clean: CleanImage) -> Picture:
-        uuid = new_uuid()
+    async def _forget_unsent(self) -> None:
+        forgotten = SWEPT_MAX
+        while forgotten == SWEPT_MAX:
+            async with self.db.transaction() as tx:
+                before = self.clock() - UNSENT_KEPT
+                forgotten = await tx.pictures.forget_unsent(before=before, limit=SWEPT_MAX)
+
+    async def _write(self, uuid: str, owner_id: int, clean: CleanImage) -> Picture:
         await self.files.write(uuid, io.BytesIO(clean.content))
         return Picture(
             id=0,
@@ -85,4 +175,44 @@ class PictureService:
             height=clean.height,
             message_id=None,
             created_at=self.clock(),
+        )
+
+
+async def clean_upload(
+    extractor: Extractor, content: BinaryIO, *, size_bytes: int, max_side: int = MAX_SIDE
+) -> CleanImage:
+    """Return a picture that somebody gives, as nothing but itself.
+
+    Raises `DomainError` (`PAYLOAD_TOO_LARGE`, `UNSUPPORTED_MEDIA_TYPE`, `BUSY`), `InvalidInput`.
+    """
+    given = await asyncio.to_thread(_read, content)
+    check_file(given, size_bytes=size_bytes)
+    try:
+        return await extractor.clean_image(given, max_side=max_side)
+    except ExtractionError as error:
+        raise InvalidInput.of("file", Fault.WRONG_FORMAT, error.message) from error
+    except OSError as error:
+        message = "Pictures cannot be looked into right now."
+        raise DomainError(message, kind=ErrorKind.BUSY) from error
+
+
+def _read(content: BinaryIO) -> bytes:
+    content.seek(0)
+    return content.read()
+
+
+def _with_those_of(turn: Turn, contents: Mapping[str, bytes]) -> Turn:
+    there = tuple(ref for ref in turn.images if ref.name in contents)
+    if len(there) == len(turn.images):
+        return turn
+    left_out = f"\n{LEFT_OUT}" * (len(turn.images) - len(there))
+    return replace(turn, text=turn.text + left_out, images=there)
+
+
+async def _check_room(tx: Tx, actor: Actor) -> None:
+    if await tx.pictures.count_unsent(owner_id=actor.owner_id) >= UNSENT_MAX:
+        raise DomainError(
+            f"You have {UNSENT_MAX} pictures that were not sent. Send or delete some first.",
+            kind=ErrorKind.QUOTA_EXCEEDED,
+            retry_after_seconds=_NOT_BY_ITSELF_SECONDS,
         )

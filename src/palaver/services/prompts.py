@@ -1,7 +1,7 @@
 """What is sent to a provider: turns from several sources under one token budget."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from itertools import takewhile
 from typing import Final, Protocol
 
@@ -12,12 +12,14 @@ from palaver.domain.conversations import Conversation, Message
 from palaver.domain.errors import Fault, InvalidInput
 from palaver.domain.models import ModelType
 from palaver.domain.passages import Passage, render_passages
-from palaver.domain.providers import Turn
+from palaver.domain.pictures import LEFT_OUT, PER_PROMPT, PROMPT_MAX_BYTES, attached
+from palaver.domain.providers import ImageRef, Turn
 from palaver.domain.thinking import LEAST_ANSWER_TOKENS, thinking_budget
 from palaver.domain.tokens import (
     ESTIMATE_SHARE,
     PROMPT_OVERHEAD_TOKENS,
     TURN_OVERHEAD_TOKENS,
+    estimate_tokens,
     estimate_turn_tokens,
 )
 from palaver.services.gathering import Found
@@ -123,14 +125,10 @@ class History:
         self.turns = turns  # each with its tokens
 
     @classmethod
-    def of(cls, messages: Sequence[Message]) -> "History":
-        """Return the history that an active branch is."""
-        return cls(
-            [
-                (Turn(message.role, message.text), message.text_tokens + TURN_OVERHEAD_TOKENS)
-                for message in messages
-            ]
-        )
+    def of(cls, messages: Sequence[Message], *, sees: bool) -> "History":
+        """Return the history that an active branch is, with its pictures for a model that sees."""
+        shown = pictures_shown(messages) if sees else frozenset()
+        return cls([_turn_of(message, shown) for message in messages])
 
     @property
     def question_tokens(self) -> int:
@@ -148,6 +146,37 @@ class History:
             kept.append(turn)
         kept.reverse()
         return Addition(kept, used)
+
+
+def pictures_shown(messages: Sequence[Message]) -> Set[str]:
+    """Return the uuids of the newest pictures that users have given, as many as a prompt holds."""
+    shown: set[str] = set()
+    room_bytes = PROMPT_MAX_BYTES
+    for message in reversed(messages):
+        if message.images is None or message.role != "user":
+            continue
+        for picture in attached(message.images):
+            room_bytes -= picture.size_bytes
+            if len(shown) == PER_PROMPT or room_bytes < 0:
+                return shown
+            shown.add(picture.uuid)
+    return shown
+
+
+def _turn_of(message: Message, shown: Set[str]) -> tuple[Turn, int]:
+    """Return a message as a turn, with its tokens; a word stands for each picture not shown."""
+    tokens = message.text_tokens + TURN_OVERHEAD_TOKENS
+    if message.images is None or message.role != "user":
+        return Turn(message.role, message.text), tokens
+    pictures = attached(message.images)
+    refs = tuple(
+        ImageRef(each.name, each.media_type, each.width, each.height)
+        for each in pictures
+        if each.uuid in shown
+    )
+    left_out = f"\n{LEFT_OUT}" * (len(pictures) - len(refs))
+    tokens += sum(each.tokens for each in pictures if each.uuid in shown)
+    return Turn(message.role, message.text + left_out, refs), tokens + estimate_tokens(left_out)
 
 
 async def build_prompt(
@@ -174,7 +203,7 @@ async def build_prompt(
     if context is None:
         budget = _budget(resolved, max_tokens)
         messages = await _history(tx, conversation, question, budget_tokens=budget)
-        history = History.of(messages)
+        history = History.of(messages, sees=resolved.model.profile.sees)
     else:
         given, history = _given(context)
         told += given

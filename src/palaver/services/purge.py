@@ -41,6 +41,7 @@ class PurgeService:
                 await tx.purge.forget_log(id)
             gone = await tx.purge.messages(id, limit=MESSAGES_MAX)
             await tx.search.remove(SearchKind.MESSAGE, gone)
+            await tx.purge.images(gone)
             if len(gone) == MESSAGES_MAX:
                 return False
             if await forget_conversation(tx, id, limit=MESSAGES_MAX) == MESSAGES_MAX:
@@ -55,6 +56,7 @@ class PurgeService:
         async with self.db.transaction() as tx:
             gone = await tx.purge.deleted_messages(limit=MESSAGES_MAX)
             await tx.search.remove(SearchKind.MESSAGE, gone)
+            await tx.purge.images(gone)
         return len(gone)
 
     async def events(self, actor: Actor) -> int:

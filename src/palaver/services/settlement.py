@@ -15,7 +15,7 @@ from palaver.domain.events import (
     pack,
 )
 from palaver.domain.generations import ENDINGS, Generation, OutlineItem
-from palaver.domain.pictures import Picture
+from palaver.domain.pictures import Picture, attach
 from palaver.domain.search import SearchKind
 from palaver.domain.sources import Citation
 from palaver.domain.tokens import estimate_tokens
@@ -144,7 +144,7 @@ async def _keep(
         citations=_encode(output.citations).decode() if output.citations else None,
         prompt_tokens=None if usage is None else usage.prompt_tokens,
         completion_tokens=None if usage is None else usage.completion_tokens,
-        image=None if output.picture is None else output.picture.url,
+        images=None if output.picture is None else attach([output.picture]),
         # A completed answer is one, even without words (decisions, 25).
         is_hidden=not output.text and not isinstance(ending, Finished),
     )

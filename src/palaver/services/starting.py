@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from palaver.domain.conversations import Conversation, Message
-from palaver.domain.errors import DomainError, ErrorKind
+from palaver.domain.errors import DomainError, ErrorKind, Fault, InvalidInput
 from palaver.domain.generations import Generation, Options, Recipe
 from palaver.domain.models import ModelType
 from palaver.domain.providers import Turn
@@ -54,6 +54,13 @@ class Order(msgspec.Struct, frozen=True):
     def images(self) -> int:
         """Return how many pictures it will make."""
         return int(self.resolved.model.model_type is ModelType.IMAGE)
+
+    def require_sight(self) -> None:
+        """Raise `InvalidInput` for pictures that the model would not see."""
+        model = self.resolved.model
+        if model.model_type is not ModelType.TEXT or not model.profile.sees:
+            message = f"The model {model.name} does not see pictures."
+            raise InvalidInput.of("image_ids", Fault.NOT_ALLOWED, message)
 
     @property
     def least_tokens(self) -> int:

@@ -14,7 +14,7 @@ from palaver.storage.statements import Statement
 
 _COLUMNS: Final = """id, uuid, conversation_id, parent_id, role, text, text_tokens, model,
     prompt_tokens, completion_tokens, is_active, is_hidden, created_at, edited_at,
-    asked_model, image"""
+    asked_model, images"""
 _BRANCH: Final = "conversation_id = :conversation_id and is_active = 1"
 _SHOWN: Final = f"{_BRANCH} and is_hidden = 0 and deleted_at is null"
 
@@ -25,9 +25,9 @@ def _answer(id: int, citations: str | None) -> tuple[int, str | None]:
 
 _INSERT: Final = Statement(
     f"""insert into messages (uuid, conversation_id, owner_id, parent_id, role, text,
-        text_tokens, model, asked_model, is_hidden, created_at, edited_at)
+        text_tokens, model, asked_model, images, is_hidden, created_at, edited_at)
     values (:uuid, :conversation_id, :owner_id, :parent_id, :role, :text,
-        :text_tokens, :model, :asked_model, :is_hidden, :at, :edited_at)
+        :text_tokens, :model, :asked_model, :images, :is_hidden, :at, :edited_at)
     returning {_COLUMNS}""",
     Message,
 )
@@ -78,7 +78,7 @@ _LEAVE_BRANCH: Final[Statement[None]] = Statement(
 )
 _FINISH: Final[Statement[None]] = Statement(
     """update messages set text = :text, text_tokens = :text_tokens, reasoning = :reasoning,
-        citations = :citations, image = :image, prompt_tokens = :prompt_tokens,
+        citations = :citations, images = :images, prompt_tokens = :prompt_tokens,
         completion_tokens = :completion_tokens, is_hidden = :is_hidden
     where id = :id"""
 )
@@ -110,6 +110,7 @@ class MessageStore:
         at: int,
         model: str | None = None,
         asked_model: str | None = None,
+        images: str | None = None,
         is_hidden: bool = False,
         edited_at: int | None = None,
     ) -> Message:
@@ -125,6 +126,7 @@ class MessageStore:
             text_tokens=estimate_tokens(text),
             model=model,
             asked_model=asked_model,
+            images=images,
             edited_at=edited_at,
             is_hidden=int(is_hidden),
             at=at,
@@ -203,7 +205,7 @@ class MessageStore:
         text: str,
         reasoning: str | None,
         citations: str | None,
-        image: str | None,
+        images: str | None,
         prompt_tokens: int | None,
         completion_tokens: int | None,
         is_hidden: bool,
@@ -216,7 +218,7 @@ class MessageStore:
             text_tokens=estimate_tokens(text),
             reasoning=reasoning,
             citations=citations,
-            image=image,
+            images=images,
             prompt_tokens=prompt_tokens,
             completion_tokens=completion_tokens,
             is_hidden=int(is_hidden),

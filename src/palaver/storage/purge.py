@@ -43,12 +43,16 @@ _DELETE_CONVERSATION: Final[Statement[None]] = Statement(
 )
 # The words of its `where` are those of the index `messages_deleted`.
 _BLANK_MESSAGES: Final = Statement(
-    """update messages set text = '', reasoning = null, citations = null, image = null where id in (
+    """update messages set text = '', reasoning = null, citations = null, images = null
+    where id in (
         select id from messages
         where deleted_at is not null and (text <> '' or reasoning is not null)
         order by id limit :limit)
     returning id""",
     _id,
+)
+_DELETE_IMAGES: Final[Statement[None]] = Statement(
+    "delete from images where message_id {in_numbers ids}"
 )
 # What was sent for an answer, found for it and cited in it goes with it.
 _BLANK_RUNS_SQL: Final = """update generations set outline = '[]', recipe = :recipe
@@ -104,6 +108,11 @@ class PurgeStore:
     async def messages(self, conversation_id: int, *, limit: int) -> list[int]:
         """Remove the newest messages and their generations; return their ids."""
         return await self._connection.all(_DELETE_MESSAGES, id=conversation_id, limit=limit)
+
+    async def images(self, message_ids: list[int]) -> None:
+        """Remove the pictures of messages; a job removes their files."""
+        if message_ids:
+            await self._connection.run(_DELETE_IMAGES, ids=_encode(message_ids).decode())
 
     async def conversation(self, conversation_id: int) -> None:
         """Remove a deleted conversation that has no messages left."""

@@ -26,7 +26,7 @@ from palaver.web.matcher import Matcher
 from palaver.web.rates import count_request, show_allowance
 from palaver.web.settings import WebSettings
 from palaver.web.streams import EventStream
-from palaver.web.uploads import content_of, is_multipart, received
+from palaver.web.uploads import content_of, is_multipart, no_upload, received
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ class Application:
             await endpoint.gate(call)
         if row.dialect.is_rate_limited:
             await count_request(call)
-        if signature.body is None:
+        if not signature.takes_body:
             return await self._run(call, row, values, None, b"")
         content_type = call.header(b"content-type") or ""
         if signature.form is not None and is_multipart(content_type):
@@ -162,6 +162,8 @@ class Application:
                 content = await content_of(form) if call.header(IDEMPOTENCY_KEY) else b""
                 return await self._run(call, row, values, form, content)
         content = await call.content(max_bytes=endpoint.max_bytes)
+        if signature.body is None:
+            raise no_upload(content)
         body = decode_body(
             content,
             content_type,

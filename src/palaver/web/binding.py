@@ -57,12 +57,17 @@ class Signature:
         """Tell whether the answer is a shape, and no response of its own kind."""
         return not (isinstance(self.answer, type) and issubclass(self.answer, Response))
 
+    @property
+    def takes_body(self) -> bool:
+        """Tell whether it takes a body, of whatever form."""
+        return self.body is not None or self.form is not None
+
     async def call(self, call: Call, values: list[str], body: Any) -> Any:
         """Run the handler; raises `InvalidInput` for the query, `NotFound` for the path."""
         arguments: dict[str, Any] = {}
         if self.query:
             self._read_query(call.request.scope["query_string"], arguments)
-        if self.body is not None:
+        if self.takes_body:
             arguments["body"] = body
         for (name, kind), value in zip(self.path, values, strict=True):
             arguments[name] = _path_value(name, kind, value)

@@ -130,13 +130,14 @@ def _operation(row: Row, name: str, schemas: _Schemas) -> Node:
         operation["description"] = description
     if _is_keyed(row):
         operation["parameters"].append(_IDEMPOTENCY_KEY)
-    if signature.body is not None:
-        content = schemas.content(signature.body)
+    if signature.takes_body:
+        content = {} if signature.body is None else schemas.content(signature.body)
         if endpoint.takes_form:
             content[FORM] = content[_JSON]
         if signature.form is not None:
             content[MULTIPART] = {"schema": schemas.of(signature.form)}
-        required = any(field.required for field in msgspec.structs.fields(signature.body))
+        shape: Any = signature.form if signature.body is None else signature.body
+        required = any(field.required for field in msgspec.structs.fields(shape))
         operation["requestBody"] = {"required": required, "content": content}
     return operation
 
@@ -263,9 +264,9 @@ def _failing(row: Row) -> Iterator[int]:
         yield 403
     if signature.path:
         yield 404
-    if signature.query or signature.body is not None:
+    if signature.query or signature.takes_body:
         yield _status_of_invalid(row.dialect)
-    if signature.body is not None:
+    if signature.takes_body:
         yield from (413, 415)
     if _is_keyed(row):
         yield from (403, 409, _status_of_invalid(row.dialect))

@@ -17,7 +17,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from palaver.domain.documents import FILE_MAX_BYTES
-from palaver.domain.errors import Fault, FieldFault, InvalidInput
+from palaver.domain.errors import DomainError, ErrorKind, Fault, FieldFault, InvalidInput
 from palaver.web.bodies import MULTIPART, alternatives, convert, sized_stream
 
 UPLOAD_MAX_BYTES: Final = FILE_MAX_BYTES + 64 * 1024
@@ -57,6 +57,14 @@ File = Annotated[Upload, msgspec.Meta(extra_json_schema={"type": "string", "form
 def is_multipart(content_type: str) -> bool:
     """Tell whether a body has the form of an upload."""
     return content_type.partition(";")[0].strip().lower() == MULTIPART
+
+
+def no_upload(content: bytes) -> DomainError:
+    """Return the refusal of another body where nothing but an upload is taken."""
+    if not content:
+        return InvalidInput([FieldFault(("body",), Fault.MISSING, "Send a file.")])
+    message = f"Send the body as {MULTIPART}."
+    return DomainError(message, kind=ErrorKind.UNSUPPORTED_MEDIA_TYPE)
 
 
 @contextlib.asynccontextmanager

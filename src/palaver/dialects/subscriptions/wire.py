@@ -11,6 +11,7 @@ from palaver.domain.checks import render_decimal
 from palaver.domain.conversations import NEW_CHAT, MessageRole, parse_new_chat
 from palaver.domain.errors import Fault, InvalidInput
 from palaver.domain.limits import Window
+from palaver.domain.pictures import attached
 from palaver.kit.clock import iso_text
 from palaver.web.bodies import INT64_MAX, Int64
 
@@ -230,12 +231,14 @@ class Message(Struct, gc=False):
     def of(cls, message: conversations.Message) -> "Message":
         """Render a message."""
         produced = message.completion_tokens
+        pictures = attached(message.images)
+        is_picture = bool(pictures) and message.role == "assistant"
         return cls(
             message.uuid,
             message.role,
-            message.text if message.image is None else "",
+            "" if is_picture else message.text,
             message.text_tokens if produced is None else produced,
-            message.image or "",
+            pictures[0].url if pictures else "",
             render_time(message.created_at),
             render_time_if(message.edited_at),
             not message.is_active,

@@ -195,6 +195,8 @@ CREATE INDEX images_by_message on images (message_id) where message_id is not nu
 
 CREATE INDEX images_by_owner on images (owner_id, id);
 
+CREATE INDEX images_unsent on images (owner_id, created_at) where message_id is null;
+
 CREATE TABLE invites (
     id integer primary key autoincrement,
     code text not null unique,
@@ -274,7 +276,7 @@ CREATE TABLE messages (
     created_at integer not null,
     edited_at integer,
     deleted_at integer
-, asked_model text, citations text, image text) strict;
+, asked_model text, citations text, images text) strict;
 
 CREATE INDEX messages_active on messages (conversation_id, id) where is_active = 1;
 
