@@ -62,16 +62,13 @@ class RetrievalService:
         What was stored before the call is found.
         """
         await self._folder.fold_own(owner_id, [kind], rows_max=OWN_ROWS_MAX)
-        embedding = asyncio.ensure_future(self._embed(owner_id, text, kind))
+        searching = asyncio.ensure_future(self._by_meaning(owner_id, text, kind))
         try:
             by_words = await self._by_words(owner_id, text, kind)
-            vector, note = await embedding
+            by_meaning, note = await searching
         finally:
-            embedding.cancel()
-        by_meaning: Sequence[int] = ()
-        if vector is not None:
-            by_meaning = await self._by_meaning(owner_id, vector, kind)
-        return Retrieved(fused(kind, by_words, by_meaning if note is None else None)[:limit], note)
+            searching.cancel()
+        return Retrieved(fused(kind, by_words, by_meaning)[:limit], note)
 
     async def purge(self, actor: Actor) -> int:
         """Remove some vectors of other embedders than this one; return how many. For jobs.
@@ -102,12 +99,35 @@ class RetrievalService:
             ranked = await asyncio.to_thread(query.best, blocks, limit=RANKED_MAX)
         return await self._shown(owner_id, kind, [ref for ref, _ in ranked])
 
-    async def _by_meaning(self, owner_id: int, vector: Packed, kind: SearchKind) -> list[int]:
-        assert self.embedder is not None  # noqa: S101  # it made the vector
+    async def _by_meaning(
+        self, owner_id: int, text: str, kind: SearchKind
+    ) -> tuple[list[int] | None, str | None]:
+        """Return what is nearest; else None, and a sentence that says why."""
+        if self.embedder is None:
+            return None, NO_EMBEDDER
+        space = self.embedder.id
         async with self.db.read() as tx:
-            near = await tx.vectors.near(kind, vector, owner_id=owner_id, space=self.embedder.id)
-        ranked = await asyncio.to_thread(by_similarity, vector, near)
-        return await self._shown(owner_id, kind, [ref for ref, _ in ranked])
+            has_any = await tx.vectors.has_any(kind, owner_id=owner_id, space=space)
+        if not has_any:
+            return None, NOT_YET
+        try:
+            vector = await self._embedded(self.embedder, owner_id, text)
+        except TimeoutError:
+            return None, LATE
+        except (ProviderError, ValueError, IndexError) as error:
+            log.warning("A question was not embedded: %s", error)
+            return None, BROKEN
+        async with self.db.read() as tx:
+            near = await tx.vectors.near(kind, vector, owner_id=owner_id, space=space)
+        nearest = await asyncio.to_thread(by_similarity, vector, near)
+        return await self._shown(owner_id, kind, [ref for ref, _ in nearest]), None
+
+    async def _embedded(self, embedder: Embedder, owner_id: int, text: str) -> Packed:
+        async with asyncio.timeout(self._embedding_seconds):
+            embedded = await embedder.embed([text], is_query=True)
+        if self.on_embedded is not None:
+            await self.on_embedded(owner_id, embedded.tokens)
+        return packed(embedded.vectors[0])
 
     async def _shown(self, owner_id: int, kind: SearchKind, refs: Sequence[int]) -> list[int]:
         """Return the first of those refs that are still there, and the owner's."""
@@ -120,29 +140,6 @@ class RetrievalService:
             if len(shown) >= DEPTH:
                 break
         return shown[:DEPTH]
-
-    async def _embed(
-        self, owner_id: int, text: str, kind: SearchKind
-    ) -> tuple[Packed | None, str | None]:
-        """Return the vector of a question; without one, a sentence that says why."""
-        if self.embedder is None:
-            return None, NO_EMBEDDER
-        async with self.db.read() as tx:
-            has_any = await tx.vectors.has_any(kind, owner_id=owner_id, space=self.embedder.id)
-        if not has_any:
-            return None, NOT_YET
-        try:
-            async with asyncio.timeout(self._embedding_seconds):
-                embedded = await self.embedder.embed([text], is_query=True)
-            vector = packed(embedded.vectors[0])
-        except TimeoutError:
-            return None, LATE
-        except (ProviderError, ValueError, IndexError) as error:
-            log.warning("A question was not embedded: %s", error)
-            return None, BROKEN
-        if self.on_embedded is not None:
-            await self.on_embedded(owner_id, embedded.tokens)
-        return vector, None
 
 
 def fused(kind: SearchKind, by_words: Sequence[int], by_meaning: Sequence[int] | None) -> list[Hit]:
