@@ -16,6 +16,7 @@ from palaver.storage.statements import Engine, Statement
 
 _OWNERS_MAX: Final = 16  # that share one round of `missing`
 _NO_SPACE: Final = -1
+_MANY: Final = 20_000  # vectors of one owner
 
 
 class Lacking(msgspec.Struct, frozen=True, gc=False):
@@ -73,17 +74,29 @@ _OF_OTHER_SPACES: Final = Statement(
     order by space_id, kind, ref limit :limit""",
     _pair,
 )
+_TEXTS: Final = Statement(
+    "select texts from search_totals where owner_id = :owner_id and kind = :kind", int
+)
+_OWN: Final = """from vector_bits
+    where owner_id = :owner_id and kind = :kind and space_id = :space_id"""
+_NEAREST_SQLITE: Final = "order by vec_distance_hamming(vec_bit(bits), vec_bit(:bits)) limit :limit"
+# The subselect is read once; the cast of a parameter would be made anew for each row.
+_NEAREST_POSTGRESQL: Final = """
+    order by bit_count(bits # (select cast(cast(:bits as text) as bit varying))) limit :limit"""
 _NEAR: Final = Statement(
     row=int,
     slow=True,
-    sqlite="""select ref from vector_bits
-        where owner_id = :owner_id and kind = :kind and space_id = :space_id
-        order by vec_distance_hamming(vec_bit(bits), vec_bit(:bits)) limit :limit""",
-    # The subselect is read once; the cast of a parameter would be made anew for each row.
-    postgresql="""select ref from vector_bits
-        where owner_id = :owner_id and kind = :kind and space_id = :space_id
-        order by bit_count(bits # (select cast(cast(:bits as text) as bit varying)))
-        limit :limit""",
+    sqlite=f"select ref {_OWN} {_NEAREST_SQLITE}",
+    postgresql=f"select ref {_OWN} {_NEAREST_POSTGRESQL}",
+)
+# Whose vectors are few, finds them by the index, and never by reading everybody's: a plan that is
+# made for any owner does that where some have very many.
+_NEAR_OF_FEW: Final = Statement(
+    row=int,
+    slow=True,
+    sqlite=f"select ref {_OWN} {_NEAREST_SQLITE}",
+    postgresql=f"select ref from (select ref, bits {_OWN} order by ref offset 0) own "
+    + _NEAREST_POSTGRESQL,
 )
 _KEPT: Final = Statement(
     "select ref, vector from vectors where kind = :kind and ref {in_numbers refs}",
@@ -92,7 +105,7 @@ _KEPT: Final = Statement(
 )
 _HAS: Final = Statement(
     """select ref from vector_bits
-    where owner_id = :owner_id and kind = :kind and space_id = :space_id limit 1""",
+    where owner_id = :owner_id and kind = :kind and space_id = :space_id order by ref limit 1""",
     int,
 )
 # From owner to owner by leaps through the index: nobody's many texts hide another's few.
@@ -175,10 +188,11 @@ class VectorStore:
 
         `domain.vectors.by_similarity` orders them.
         """
+        place = {"owner_id": owner_id, "kind": int(kind)}
+        is_few = (await self._connection.one(_TEXTS, **place) or 0) < _MANY
         refs = await self._connection.all(
-            _NEAR,
-            owner_id=owner_id,
-            kind=int(kind),
+            _NEAR_OF_FEW if is_few else _NEAR,
+            **place,
             space_id=await self._space(space),
             bits=self._bits(vector),
             limit=vector.candidates,
