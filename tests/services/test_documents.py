@@ -13,6 +13,7 @@ from palaver.domain.documents import DOCX, HTML, MARKDOWN, PDF, PLAIN, DocumentC
 from palaver.domain.errors import DomainError, ErrorKind, InvalidInput, NotFound
 from palaver.domain.users import SYSTEM
 from palaver.services import documents as documents_module
+from palaver.services import sweeping
 from palaver.services.documents import TEXT_MAX
 from palaver.storage import chunks as chunks_module
 from palaver.storage.database import Database
@@ -151,7 +152,7 @@ async def test_deleting_an_account_takes_its_documents_along(
     for table in ("documents", "document_texts", "chunks", "document_turns"):
         assert await library.count(table) == 0
     assert await library.documents.sweep(SYSTEM) == 0
-    monkeypatch.setattr(documents_module, "STRAY_SECONDS", -1)
+    monkeypatch.setattr(sweeping, "STRAY_SECONDS", -1)
     assert await library.documents.sweep(SYSTEM) == 1
     assert library.stored() == []
 
@@ -164,7 +165,7 @@ async def test_files_that_no_document_knows_are_swept_once_they_are_old(
     for name in (f".{given.uuid}.abc", "01890a5d"):
         path.with_name(name).write_text("x")
     assert await library.documents.sweep(SYSTEM) == 0
-    monkeypatch.setattr(documents_module, "STRAY_SECONDS", -1)
+    monkeypatch.setattr(sweeping, "STRAY_SECONDS", -1)
     assert await library.documents.sweep(SYSTEM) == 2
     assert library.stored() == [path]
 
@@ -175,7 +176,7 @@ async def test_files_from_before_the_database_was_made_are_left_alone(
     stray = library.files.path((await library.given(TALE)).uuid).with_name("another's")
     stray.write_text("x")
     os.utime(stray, (1, 1))
-    monkeypatch.setattr(documents_module, "STRAY_SECONDS", -1)
+    monkeypatch.setattr(sweeping, "STRAY_SECONDS", -1)
     assert await library.documents.sweep(SYSTEM) == 0
     assert stray in library.stored()
 

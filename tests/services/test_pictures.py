@@ -199,7 +199,7 @@ async def test_files_that_no_answer_knows_are_swept_and_others_stay(
     made, _ = await pictures.make(
         talk.owner, await talk.models.choose(talk.owner, model="scripted/one"), "x"
     )
-    monkeypatch.setattr("palaver.services.pictures.STRAY_SECONDS", -1.0)
+    monkeypatch.setattr("palaver.services.sweeping.STRAY_SECONDS", -1.0)
     assert await pictures.sweep(SYSTEM) == 1
     assert not await files.has(made.uuid)
     await pictures.find(talk.owner, kept.removeprefix("/media/images/"))

@@ -11,8 +11,9 @@ from palaver.domain.errors import DomainError, ErrorKind, Fault, InvalidInput, N
 from palaver.domain.search import SearchKind
 from palaver.domain.users import Actor
 from palaver.kit.clock import Clock, system_clock
+from palaver.services.sweeping import sweep
 from palaver.storage.database import Database, retrying
-from palaver.storage.files import SHARDS, Files
+from palaver.storage.files import Files
 from palaver.storage.tx import Tx
 
 PURGE_JOB: Final = "purge_document"
@@ -20,8 +21,6 @@ CHUNKS_MAX: Final = 100  # removed in one transaction
 PIECES_MAX: Final = 20
 TEXT_MAX: Final = 20_000
 """Code points of a document's text in one answer."""
-STRAY_SECONDS: Final = 3_600
-"""A file that no row knows after so long belongs to an upload that was never acknowledged."""
 
 
 class DocumentService:
@@ -152,25 +151,9 @@ class DocumentService:
         return True
 
     async def sweep(self, actor: Actor) -> int:
-        """Remove files that no row knows; return how many. For jobs.
-
-        Those from before this database was made are another's: a server that was started with the
-        wrong one takes nothing away.
-        """
+        """Remove files that no row knows; return how many. For jobs."""
         actor.require_admin()
-        async with self.db.read() as tx:
-            since = await tx.facts.founded_at()
-        swept = 0
-        for shard in SHARDS:
-            names = await self.files.old(shard, age_seconds=STRAY_SECONDS, since=since)
-            if not names:
-                continue
-            async with self.db.read() as tx:
-                known = await tx.documents.known(names)
-            strays = [name for name in names if name not in known]
-            await self.files.sweep(shard, strays)
-            swept += len(strays)
-        return swept
+        return await sweep(self.db, self.files, lambda tx, names: tx.documents.known(names))
 
     @retrying
     async def _insert(self, actor: Actor, uuid: str, new: NewDocument) -> Document:

@@ -25,12 +25,11 @@ from palaver.domain.users import Actor
 from palaver.kit.clock import DAY, Clock, system_clock
 from palaver.kit.ids import new_uuid
 from palaver.services.models import ResolvedModel
+from palaver.services.sweeping import sweep
 from palaver.storage.database import Database, retrying
-from palaver.storage.files import SHARDS, Files
+from palaver.storage.files import Files
 from palaver.storage.tx import Tx
 
-STRAY_SECONDS: Final = 24 * 3600.0
-"""A file that no row knows by then belongs to an answer that never ended."""
 UNSENT_KEPT: Final = DAY
 SWEPT_MAX: Final = 500
 _NOT_BY_ITSELF_SECONDS: Final = 3_600
@@ -143,17 +142,7 @@ class PictureService:
         """Remove what was never sent, and files that no row knows; return how many. For jobs."""
         actor.require_admin()
         await self._forget_unsent()
-        swept = 0
-        for shard in SHARDS:
-            names = await self.files.old(shard, age_seconds=STRAY_SECONDS)
-            if not names:
-                continue
-            async with self.db.read() as tx:
-                known = await tx.pictures.known(names)
-            strays = [name for name in names if name not in known]
-            await self.files.sweep(shard, strays)
-            swept += len(strays)
-        return swept
+        return await sweep(self.db, self.files, lambda tx, names: tx.pictures.known(names))
 
     async def _forget_unsent(self) -> None:
         forgotten = SWEPT_MAX

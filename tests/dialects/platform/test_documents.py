@@ -81,7 +81,7 @@ async def test_a_text_is_kept_as_documented(owner: Visitor) -> None:
 
 async def test_little_has_to_be_given(owner: Visitor) -> None:
     document = await a_document(owner, unknown=1)
-    assert (document["mime_type"], document["metadata"]) == ("text/plain", None)
+    assert (document["mime_type"], document["metadata"]) == ("text/plain", {})
 
 
 async def test_a_file_is_kept_as_it_is_sent(owner: Visitor) -> None:
@@ -96,7 +96,7 @@ async def test_a_file_is_kept_as_it_is_sent(owner: Visitor) -> None:
     assert answer.json["size_bytes"] == len("# Ä\n".encode())
     assert answer.json["metadata"] == {"a": {"b": [1]}}
     titled = await upload(owner, DOCUMENTS, multipart(b"x", title="Mine", metadata=""))
-    assert (titled.json["title"], titled.json["metadata"]) == ("Mine", None)
+    assert (titled.json["title"], titled.json["metadata"]) == ("Mine", {})
 
 
 async def test_it_works_by_a_library_that_streams_and_by_a_token(

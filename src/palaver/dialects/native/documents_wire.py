@@ -65,7 +65,7 @@ class Document(Struct, kw_only=True, gc=False):
     title: str
     mime_type: str
     size_bytes: int
-    metadata: dict[str, Any] | None
+    metadata: dict[str, Any]
     status: DocumentStatus
     error: str | None
     progress: float
@@ -83,7 +83,7 @@ class Document(Struct, kw_only=True, gc=False):
             title=document.title,
             mime_type=document.mime_type,
             size_bytes=document.size_bytes,
-            metadata=None if document.metadata is None else msgspec.json.decode(document.metadata),
+            metadata=msgspec.json.decode(document.metadata or "{}"),
             status=document.status,
             error=document.error,
             progress=round(document.progress, 3),

@@ -55,7 +55,7 @@ class Document(Struct, gc=False):
     title: str
     mime_type: str
     size_bytes: int
-    metadata: dict[str, Any] | None
+    metadata: dict[str, Any]
     status: DocumentStatus
     error: str | None
     created_at: Time
@@ -70,7 +70,7 @@ class Document(Struct, gc=False):
             document.title,
             document.mime_type,
             document.size_bytes,
-            None if document.metadata is None else msgspec.json.decode(document.metadata),
+            msgspec.json.decode(document.metadata or "{}"),
             document.status,
             document.error,
             render_time(document.created_at),
