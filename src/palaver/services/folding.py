@@ -13,7 +13,7 @@ from palaver.storage.search import Entry, Pending
 from palaver.storage.tx import Tx
 
 FOLD_MAX: Final = 64  # rows that are read at once
-TERMS_MAX: Final = 500  # of memories and chunks in one transaction: about 3 ms of the loop
+TERMS_MAX: Final = 1_000  # of memories and chunks in one transaction: about 5 ms of the loop
 WORDS_KINDS: Final = frozenset({SearchKind.TITLE, SearchKind.MESSAGE})
 """Full text: every word of a query must be there. The other kinds are ranked by any word."""
 
