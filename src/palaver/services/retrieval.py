@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 
 EMBEDDING_SECONDS: Final = 0.15
 OWN_ROWS_MAX: Final = 128  # that are folded before a search; only an import leaves more behind
-WORDS_MAX: Final = 400  # of a question that are looked up
+TEXT_MAX: Final = 10_000  # code points of a question that count
+WORDS_MAX: Final = 400  # of it that are looked up
 RANKED_MAX: Final = 1_000  # by words; those that are gone, and not yet folded, are passed over
 DEPTH: Final = 100  # hits of each way that are fused
 PURGED_MAX: Final = 100  # vectors in one transaction
@@ -61,6 +62,9 @@ class RetrievalService:
         Any word of `text` may match. A score is 1 for what is best in every way that was searched.
         What was stored before the call is found.
         """
+        text = text[:TEXT_MAX].strip()
+        if not text:
+            return Retrieved(())
         await self._folder.fold_own(owner_id, [kind], rows_max=OWN_ROWS_MAX)
         searching = asyncio.ensure_future(self._by_meaning(owner_id, text, kind))
         try:

@@ -157,7 +157,7 @@ class PostingStore:
         return list(old)
 
     async def enqueue(self, kind: SearchKind, refs: Collection[int]) -> None:
-        """Let the next fold look at refs again, and take out those that are gone."""
+        """Let the next fold look at refs again, and take out those whose text is gone."""
         if refs:
             await self._connection.run(_ENQUEUE, kind=int(kind), refs=_listed(refs))
 
