@@ -20,6 +20,7 @@ STOPS: Final = "it stops what runs: the server ends, and nobody calls"
 COMPUTES: Final = "it computes with what it is given, and looks nothing up"
 SERVES: Final = "an answer that was started needs it, for the owner who started it"
 EXCEPTIONS: Final[Mapping[str, str]] = {
+    "ApiKeyService.authenticate": MAKES_ACTORS,
     "CallService.close": STOPS,
     "CompletionService.close": STOPS,
     "GroundingService.can_ground": COMPUTES,

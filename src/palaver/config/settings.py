@@ -107,6 +107,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "`strict` wants 15 characters and refuses common passwords; `standard` wants 8.",
         ),
     ] = "standard"  # noqa: S105 - the name of a policy
+    require_second_factor: Annotated[
+        Literal["off", "admins", "everybody"],
+        _value(
+            "off, admins or everybody",
+            "Who must have a second factor: without one they can do nothing but set it up.",
+        ),
+    ] = "off"
     login_attempts_per_minute: Annotated[
         int,
         _value(

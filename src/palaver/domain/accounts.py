@@ -34,6 +34,18 @@ class RegistrationMode(enum.StrEnum):
     CLOSED = "closed"
 
 
+class SecondFactorDuty(enum.StrEnum):
+    """Whose account must have a second factor."""
+
+    OFF = "off"
+    ADMINS = "admins"
+    EVERYBODY = "everybody"
+
+    def binds(self, *, is_admin: bool) -> bool:
+        """Tell whether it is a duty of an administrator, or of anybody else."""
+        return self is SecondFactorDuty.EVERYBODY or (self is SecondFactorDuty.ADMINS and is_admin)
+
+
 class AccountPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """What an operator can set about accounts."""
 
@@ -43,6 +55,7 @@ class AccountPolicy(msgspec.Struct, frozen=True, kw_only=True):
     session_lifetime_seconds: int = 7 * 24 * 3600  # of a cookie, after its last use
     refresh_lifetime_seconds: int = 30 * 24 * 3600  # of a family of tokens, after sign-in
     attempts_per_minute: int = 10  # failed sign-ins of one account from one address; 0 = any number
+    second_factor: SecondFactorDuty = SecondFactorDuty.OFF
     bootstrap_token: str = ""  # "" = nobody becomes the first administrator by a token
 
     def __repr__(self) -> str:
@@ -117,6 +130,16 @@ def login_key(name: str) -> str | None:
     """Return the folded form of what somebody typed as their name; None if nobody can have it."""
     key = username_key(name)
     return key if 0 < len(key) <= EMAIL_MAX_LENGTH and _is_storable(key) else None
+
+
+def is_email(text: str) -> bool:
+    """Tell whether this could be somebody's e-mail address."""
+    return not _email_faults(text)
+
+
+def is_name(text: str) -> bool:
+    """Tell whether this could be what somebody is called."""
+    return not _name_faults(text)
 
 
 def _username_faults(username: str, email: str | None) -> list[FieldFault]:

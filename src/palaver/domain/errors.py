@@ -31,6 +31,7 @@ class ErrorKind(enum.StrEnum):
     FORBIDDEN = "forbidden"
     ADMIN_REQUIRED = "admin_required"
     SCOPE_REQUIRED = "scope_required"
+    SECOND_FACTOR_REQUIRED = "second_factor_required"  # the account has none, and must
     BOOTSTRAP_DISABLED = "bootstrap_disabled"
     INVALID_BOOTSTRAP_TOKEN = "invalid_bootstrap_token"  # noqa: S105
     REGISTRATION_CLOSED = "registration_closed"

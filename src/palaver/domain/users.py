@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from palaver.domain.api_keys import Scope
 from palaver.domain.errors import DomainError, ErrorKind
 from palaver.kit.ids import new_uuid, uuid_of
 
@@ -33,6 +34,9 @@ class Actor(msgspec.Struct, frozen=True):
     client: Client = Client()
     repeat_key: str | None = None  # the same in all repeats of one request, None if it has no key
     user_uuid: str | None = None
+    key_id: int | None = None  # the API key that this call came with, in place of a session
+    scopes: frozenset[Scope] | None = None  # what that key allows; None: everything
+    must_enrol: bool = False  # may do nothing but set up the second factor that is required
 
     @classmethod
     def anonymous(cls, client: Client) -> "Actor":
@@ -96,6 +100,7 @@ class User(msgspec.Struct, frozen=True, gc=False):
     verified_at: int | None
     created_at: int
     last_login_at: int | None
+    second_factor_at: int | None  # since when signing in takes a one-time code as well
 
     @property
     def is_active(self) -> bool:
@@ -106,6 +111,11 @@ class User(msgspec.Struct, frozen=True, gc=False):
     def is_admin(self) -> bool:
         """Tell whether this user administers the server."""
         return self.role is Role.ADMIN
+
+    @property
+    def has_password(self) -> bool:
+        """Tell whether this user can sign in by a password, and not by a provider alone."""
+        return self.password_hash != ""
 
     @property
     def display_name(self) -> str:
@@ -129,6 +139,11 @@ class Session(msgspec.Struct, frozen=True, gc=False):
     last_used_at: int
     expires_at: int
     ended_at: int | None
+
+    @property
+    def is_browser(self) -> bool:
+        """Tell whether it is a browser's, and no family of tokens."""
+        return self.token_hash is not None
 
     def is_live(self, *, at: int) -> bool:
         """Tell whether this sign-in still counts."""
@@ -175,12 +190,24 @@ class AuditAction(enum.StrEnum):
     SIGN_IN_FAILED = "auth.login_failed"
     SIGNED_OUT = "auth.logout"
     REGISTERED = "auth.register"
+    IDENTITY_LINKED = "auth.identity_linked"
     PASSWORD_CHANGED = "auth.password_changed"  # noqa: S105  # a name
+    PASSWORD_RENEWED = "auth.password_renewed"  # noqa: S105  # by the link of an administrator
+    SESSION_ENDED = "auth.session_ended"
+    SECOND_FACTOR_ADDED = "auth.second_factor_added"
+    SECOND_FACTOR_REMOVED = "auth.second_factor_removed"
+    RECOVERY_CODES_RENEWED = "auth.recovery_codes_renewed"
+    RECOVERY_CODE_USED = "auth.recovery_code_used"
+    KEY_CREATED = "auth.key_created"
+    KEY_REVOKED = "auth.key_revoked"
+    ACCOUNT_DELETED = "auth.account_deleted"
     BOOTSTRAPPED = "admin.bootstrap"
     USER_CREATED = "admin.user_created"
+    USER_DELETED = "admin.user_deleted"
     ROLE_CHANGED = "admin.role_changed"
     STATUS_CHANGED = "admin.status_changed"
     PASSWORD_RESET = "admin.password_reset"  # noqa: S105  # a name
+    RESET_LINK_MADE = "admin.reset_link_made"
     INVITE_CREATED = "invite.created"
     INVITE_REDEEMED = "invite.redeemed"
     INVITE_REVOKED = "invite.revoked"

@@ -9,12 +9,13 @@ from palaver.domain.passwords import password_faults
 from palaver.domain.users import Actor, AuditAction, Role, User
 from palaver.kit.clock import Clock, system_clock
 from palaver.services.audit import note
-from palaver.services.doorkeeper import Doorkeeper, Entry
+from palaver.services.doorkeeper import Doorkeeper
 from palaver.services.registrations import ADMINISTRATOR
 from palaver.storage.database import Database, retrying
 from palaver.storage.tx import Tx
 
 LIST_LIMIT: Final = 1000
+ERASE_JOB: Final = "erase_account"
 
 
 class AccountService:
@@ -76,22 +77,30 @@ class AccountService:
 
     @retrying
     async def change_password(
-        self, actor: Actor, *, current_password: str, new_password: str
+        self,
+        actor: Actor,
+        *,
+        current_password: str,
+        new_password: str,
+        otp: str | None = None,
     ) -> User:
         """Change one's own password, which ends all one's other sessions.
 
-        Raises `InvalidInput` (also for a wrong `current_password`), `DomainError`
+        Raises `InvalidInput` (also for a wrong `current_password` or `otp`), `DomainError`
         (`LOGIN_THROTTLED`).
         """
         user = await self.me(actor)
         self._check_password(user, new_password, field="new_password")
-        entry = await self._checked_again(actor, current_password)
+        entry = await self.doorkeeper.check_own(
+            actor, current_password, otp=otp, field="current_password"
+        )
         password_hash = await self.doorkeeper.passwords.hash(new_password)
         async with self.db.transaction() as tx:
             user = await self.doorkeeper.admit(tx, entry)
             at = self.clock()
             await tx.users.set_password_hash(user.id, password_hash)
             await tx.sessions.end_others(user.id, at=at, except_id=actor.session_id)
+            await tx.password_resets.remove(user.id)
             await note(tx, actor, AuditAction.PASSWORD_CHANGED, user.username, at=at)
         return user
 
@@ -112,6 +121,38 @@ class AccountService:
             await note(tx, actor, AuditAction.PASSWORD_RESET, user.username, at=at)
         return user
 
+    @retrying
+    async def delete_own(self, actor: Actor, *, password: str, otp: str | None = None) -> None:
+        """Delete one's own account: gone at once, everywhere; a job removes what it held.
+
+        Raises `InvalidInput` (a wrong `password` or `otp`), `DomainError` (`LOGIN_THROTTLED`;
+        `CONFLICT` for the last administrator).
+        """
+        entry = await self.doorkeeper.check_own(actor, password, otp=otp)
+        async with self.db.transaction() as tx:
+            administrators = await tx.users.lock_administrators()
+            user = await self.doorkeeper.admit(tx, entry)
+            if administrators == [user.id]:
+                message = "You are the last administrator: make somebody else one first."
+                raise DomainError(message, kind=ErrorKind.CONFLICT)
+            await self._delete(tx, actor, user, AuditAction.ACCOUNT_DELETED)
+
+    async def delete(self, actor: Actor, user: int | str) -> None:
+        """Delete somebody's account by its id or uuid, as they could themselves.
+
+        For administrators, and for others than themselves. Raises `NotFound`, `InvalidInput`.
+        """
+        actor.require_admin()
+        async with self.db.transaction() as tx:
+            await _check_still_administrator(tx, actor)
+            if isinstance(user, str):
+                user = (await tx.users.get_by_uuid(user)).id
+            found = await tx.users.lock(user)
+            if found.id == actor.user_id:
+                message = "You cannot delete your own account here."
+                raise InvalidInput.of("user", Fault.NOT_ALLOWED, message)
+            await self._delete(tx, actor, found, AuditAction.USER_DELETED)
+
     async def list(
         self, actor: Actor, *, before: int = LAST_ID, limit: int = LIST_LIMIT
     ) -> list[User]:
@@ -124,19 +165,25 @@ class AccountService:
             return await tx.users.list(before=before, limit=min(limit, LIST_LIMIT))
 
     def _check_password(self, user: User, password: str, *, field: str) -> None:
-        policy = self.policy.password_policy
-        names = (user.username, user.email)
-        if faults := password_faults(password, names=names, policy=policy, field=field):
+        if faults := password_faults(
+            password,
+            names=(user.username, user.email),
+            policy=self.policy.password_policy,
+            has_second_factor=user.second_factor_at is not None,
+            field=field,
+        ):
             raise InvalidInput(faults)
 
-    async def _checked_again(self, actor: Actor, password: str) -> Entry:
-        try:
-            return await self.doorkeeper.check_again(actor, password)
-        except DomainError as error:
-            if error.kind is not ErrorKind.INVALID_CREDENTIALS:
-                raise
-            message = "This is not your password."
-            raise InvalidInput.of("current_password", Fault.NOT_ALLOWED, message) from None
+    async def _delete(self, tx: Tx, actor: Actor, user: User, done: AuditAction) -> None:
+        at = self.clock()
+        await tx.sessions.end_others(user.id, at=at)
+        await tx.api_keys.revoke_all(user.id, at=at)
+        await tx.second_factors.remove(user.id)
+        await tx.password_resets.remove(user.id)
+        await tx.origins.forget(user.id)
+        await tx.users.delete(user.id, at=at)
+        await tx.jobs.enqueue(ERASE_JOB, {"user_id": user.id})
+        await note(tx, actor, done, user.username, at=at)
 
     async def _set_role(self, tx: Tx, actor: Actor, user: User, role: Role) -> User:
         if role is Role.ADMIN:

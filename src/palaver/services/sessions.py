@@ -8,8 +8,17 @@ from typing import Final, TypeVar
 
 from palaver.domain.accounts import AccountPolicy
 from palaver.domain.errors import DomainError, ErrorKind
-from palaver.domain.users import Actor, AuditAction, Client, CookieSignIn, Session, TokenSignIn
+from palaver.domain.users import (
+    Actor,
+    AuditAction,
+    Client,
+    CookieSignIn,
+    Role,
+    Session,
+    TokenSignIn,
+)
 from palaver.kit.clock import HOUR, MINUTE, SECOND, Clock, system_clock
+from palaver.services.audit import note
 from palaver.services.doorkeeper import Doorkeeper
 from palaver.services.openings import ACCESS_LIFETIME_SECONDS, Opener, Openings
 from palaver.services.throttle import KNOWN_FOR
@@ -59,7 +68,7 @@ class SessionService:
             raise DomainError(message, kind=ErrorKind.SESSION_EXPIRED)
         if at - presence.last_used_at >= self._touch_after:
             await self._touch(presence, at=at, expires_at=at + self._lifetime)
-        return _actor(presence, client)
+        return self._actor(presence, client)
 
     async def authenticate_token(self, token: str, client: Client) -> Actor:
         """Return who holds an access token. Raises `DomainError`: `INVALID_TOKEN`, `USER_INACTIVE`.
@@ -72,7 +81,7 @@ class SessionService:
             raise DomainError("Invalid or expired token.", kind=ErrorKind.INVALID_TOKEN)
         if at - presence.last_used_at >= MINUTE:
             await self._touch(presence, at=at, expires_at=presence.expires_at)
-        return _actor(presence, client)
+        return self._actor(presence, client)
 
     def csrf_token(self, cookie: str) -> str:
         """Return the CSRF token of the session with this cookie."""
@@ -88,14 +97,15 @@ class SessionService:
         *,
         username: str,
         password: str,
-        otp: str | None = None,  # noqa: ARG002
+        otp: str | None = None,
     ) -> CookieSignIn:
         """Open a browser's session, by user name or e-mail address.
 
-        `otp` is for accounts with a second factor: there are none yet.
-        Raises `DomainError`: `LOGIN_THROTTLED`, `INVALID_CREDENTIALS`, `USER_INACTIVE`.
+        `otp` is the one-time code of an account that has a second factor, or a recovery code.
+        Raises `DomainError`: `LOGIN_THROTTLED`, `INVALID_CREDENTIALS` (as `OneTimeCodeRefused`
+        where it is for the code), `USER_INACTIVE`.
         """
-        return await self._sign_in(actor, username, password, self.openings.by_cookie)
+        return await self._sign_in(actor, username, password, otp, self.openings.by_cookie)
 
     async def sign_in_for_tokens(
         self,
@@ -103,12 +113,12 @@ class SessionService:
         *,
         username: str,
         password: str,
-        otp: str | None = None,  # noqa: ARG002
+        otp: str | None = None,
         access_lifetime_seconds: int = ACCESS_LIFETIME_SECONDS,
     ) -> TokenSignIn:
         """Open a family of tokens. Raises as `sign_in` does."""
         opener = self.openings.by_tokens(access_lifetime_seconds)
-        return await self._sign_in(actor, username, password, opener)
+        return await self._sign_in(actor, username, password, otp, opener)
 
     async def refresh(
         self,
@@ -152,9 +162,19 @@ class SessionService:
         await self._end(actor, presence.session_id)
 
     async def end(self, actor: Actor, uuid: str) -> None:
-        """End one of one's own sign-ins. Raises `NotFound`."""
+        """End one of one's own sign-ins, on every worker. Raises `NotFound`."""
         async with self.db.transaction() as tx:
-            await tx.sessions.end_own(uuid, owner_id=actor.owner_id, at=self.clock())
+            at = self.clock()
+            await tx.sessions.end_own(uuid, owner_id=actor.owner_id, at=at)
+            await note(tx, actor, AuditAction.SESSION_ENDED, uuid, at=at)
+
+    async def end_others(self, actor: Actor) -> int:
+        """End all of one's own sign-ins but the one that this call came with; return how many."""
+        async with self.db.transaction() as tx:
+            at = self.clock()
+            ended = await tx.sessions.end_others(actor.owner_id, at=at, except_id=actor.session_id)
+            await note(tx, actor, AuditAction.SESSION_ENDED, "all others", at=at)
+        return ended
 
     async def purge(self, actor: Actor, *, before: int) -> int:
         """Forget sign-ins that ended before an instant, and what no throttle asks for any more.
@@ -177,8 +197,10 @@ class SessionService:
             return await tx.sessions.list(actor.owner_id, at=self.clock(), limit=LIST_LIMIT)
 
     @retrying
-    async def _sign_in(self, actor: Actor, username: str, password: str, opener: Opener[S]) -> S:
-        entry = await self.doorkeeper.check(actor, username, password)
+    async def _sign_in(
+        self, actor: Actor, username: str, password: str, otp: str | None, opener: Opener[S]
+    ) -> S:
+        entry = await self.doorkeeper.check(actor, username, password, otp=otp)
         async with self.db.transaction() as tx:
             at = self.clock()
             user = await self.doorkeeper.admit(tx, entry)
@@ -190,6 +212,18 @@ class SessionService:
                 at=at,
             )
             return await opener(tx, user, actor.client, at=at)
+
+    def _actor(self, presence: Presence, client: Client) -> Actor:
+        is_admin = presence.role is Role.ADMIN
+        return Actor(
+            presence.user_id,
+            presence.role,
+            presence.session_id,
+            client,
+            user_uuid=presence.user_uuid,
+            must_enrol=presence.second_factor_at is None
+            and self.policy.second_factor.binds(is_admin=is_admin),
+        )
 
     async def _family(self, claims: Claims | None) -> Presence | None:
         if claims is None:
@@ -226,16 +260,6 @@ class SessionService:
                     client=actor.client,
                     at=at,
                 )
-
-
-def _actor(presence: Presence, client: Client) -> Actor:
-    return Actor(
-        presence.user_id,
-        presence.role,
-        presence.session_id,
-        client,
-        user_uuid=presence.user_uuid,
-    )
 
 
 def _is_live(presence: Presence, *, at: int) -> bool:

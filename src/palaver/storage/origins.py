@@ -23,6 +23,7 @@ _REMEMBER: Statement[None] = Statement(
     on conflict (owner_id, kind, value) do update set last_seen_at = excluded.last_seen_at
     """
 )
+_FORGET: Statement[None] = Statement("delete from known_origins where owner_id = :owner_id")
 _PURGE: Statement[None] = Statement("delete from known_origins where last_seen_at < :before")
 
 
@@ -44,6 +45,10 @@ class OriginStore:
     async def remember(self, owner_id: int, *, kind: str, value: str, at: int) -> None:
         """Note a sign-in from a device (by its hash) or an address."""
         await self.connection.run(_REMEMBER, owner_id=owner_id, kind=kind, value=value, at=at)
+
+    async def forget(self, owner_id: int) -> None:
+        """Forget where a user has signed in from."""
+        await self.connection.run(_FORGET, owner_id=owner_id)
 
     async def purge(self, *, before: int) -> int:
         """Forget the origins that nobody has signed in from since then; return how many."""

@@ -28,6 +28,7 @@ class Presence(msgspec.Struct, frozen=True, gc=False):
     last_used_at: int
     expires_at: int
     ended_at: int | None
+    second_factor_at: int | None
 
 
 _ROLES = {role.value: role for role in Role}
@@ -41,7 +42,7 @@ def _presence(
 
 _PRESENCE = """
     select s.id, s.uuid, u.id, u.uuid, u.role, u.disabled_at,
-        s.last_used_at, s.expires_at, s.ended_at
+        s.last_used_at, s.expires_at, s.ended_at, u.second_factor_at
     from sessions s join users u on u.id = s.owner_id
 """
 _FIND_BY_COOKIE = Statement(f"{_PRESENCE} where s.token_hash = :token_hash", _presence)
@@ -94,6 +95,7 @@ _END_OTHERS: Statement[None] = Statement(
     where owner_id = :owner_id and id <> :except_id and ended_at is null
     """
 )
+_FORGET: Statement[None] = Statement("delete from sessions where owner_id = :owner_id")
 _PURGE: Statement[None] = Statement(
     "delete from sessions where expires_at < :before or ended_at < :before"
 )
@@ -159,6 +161,10 @@ class SessionStore:
         return await self.connection.run(
             _END_OTHERS, owner_id=owner_id, except_id=except_id or 0, at=at
         )
+
+    async def forget(self, owner_id: int) -> None:
+        """Forget all sign-ins of a user."""
+        await self.connection.run(_FORGET, owner_id=owner_id)
 
     async def purge(self, *, before: int) -> int:
         """Forget the sign-ins that ended before an instant; return how many."""

@@ -11,7 +11,7 @@ from palaver.storage.statements import Engine, Statement
 
 _COLUMNS = """
     id, uuid, username, email, phone_number, name, password_hash, role, disabled_at, verified_at,
-    created_at, last_login_at
+    created_at, last_login_at, second_factor_at
 """
 
 
@@ -25,14 +25,20 @@ def _id(id: int) -> int:
     return id
 
 
-_FIND = Statement(f"select {_COLUMNS} from users where id = :id", _user)
-_FIND_BY_UUID = Statement(f"select {_COLUMNS} from users where uuid = :uuid", _user)
+_FIND = Statement(f"select {_COLUMNS} from users where id = :id and deleted_at is null", _user)
+_FIND_BY_UUID = Statement(
+    f"select {_COLUMNS} from users where uuid = :uuid and deleted_at is null", _user
+)
 _LOCK_USAGE = Statement("select id from users where id = :id {for_update}", int)
-_LOCK = Statement(f"select {_COLUMNS} from users where id = :id {{for_update}}", _user)
+_LOCK = Statement(
+    f"select {_COLUMNS} from users where id = :id and deleted_at is null {{for_update}}", _user
+)
 _FIND_BY_NAME = Statement(f"select {_COLUMNS} from users where username_key = :key", _user)
 _FIND_BY_EMAIL = Statement(f"select {_COLUMNS} from users where email_key = :key", _user)
 _LIST = Statement(
-    f"select {_COLUMNS} from users where id < :before order by id desc limit :limit", _user
+    f"""select {_COLUMNS} from users where id < :before and deleted_at is null
+    order by id desc limit :limit""",
+    _user,
 )
 _INSERT = Statement(
     f"""
@@ -67,9 +73,30 @@ _SET_ROLE = Statement(
 _SET_DISABLED_AT = Statement(
     f"update users set disabled_at = :disabled_at where id = :id returning {_COLUMNS}", _user
 )
+_SET_VERIFIED_AT = Statement(
+    f"update users set verified_at = :at where id = :id returning {_COLUMNS}", _user
+)
 _SET_PASSWORD_HASH: Statement[None] = Statement(
     "update users set password_hash = :password_hash where id = :id"
 )
+# What names somebody goes at once, and frees the names; the row holds the ledger together.
+_DELETE: Statement[None] = Statement(
+    """
+    update users set username = 'deleted', username_key = '/' || uuid, email = null,
+        email_key = null, phone_number = null, phone_key = null, name = null,
+        password_hash = '', role = 'user', second_factor_at = null,
+        disabled_at = coalesce(disabled_at, :at), deleted_at = :at
+    where id = :id and deleted_at is null
+    """
+)
+_ERASE: Statement[None] = Statement(
+    """
+    delete from users where id = :id and deleted_at is not null
+    and not exists (select 1 from conversations where owner_id = :id)
+    and not exists (select 1 from documents where owner_id = :id)
+    """
+)
+_IS_DELETED = Statement("select id from users where id = :id and deleted_at is not null", _id)
 _SET_LAST_LOGIN_AT = Statement(
     f"update users set last_login_at = :at where id = :id returning {_COLUMNS}", _user
 )
@@ -140,9 +167,26 @@ class UserStore:
         """Disable an account, or enable it again. Raises `NotFound`."""
         return await self._get(_SET_DISABLED_AT, id=id, disabled_at=disabled_at)
 
+    async def set_verified_at(self, id: int, *, at: int) -> User:
+        """Note that the e-mail address is this user's own. Raises `NotFound`."""
+        return await self._get(_SET_VERIFIED_AT, id=id, at=at)
+
     async def set_password_hash(self, id: int, password_hash: str) -> None:
         """Replace the hash of the password."""
         await self.connection.run(_SET_PASSWORD_HASH, id=id, password_hash=password_hash)
+
+    async def delete(self, id: int, *, at: int) -> None:
+        """Let nobody find or name an account any more. Raises `NotFound`."""
+        if not await self.connection.run(_DELETE, id=id, at=at):
+            raise NotFound("user")
+
+    async def erase(self, id: int) -> bool:
+        """Remove the row of a deleted account; False while its texts and files are not all gone."""
+        return await self.connection.run(_ERASE, id=id) > 0
+
+    async def is_deleted(self, id: int) -> bool:
+        """Tell whether this was somebody's account."""
+        return await self.connection.one(_IS_DELETED, id=id) is not None
 
     async def set_last_login_at(self, id: int, *, at: int) -> User:
         """Note a sign-in. Raises `NotFound`."""

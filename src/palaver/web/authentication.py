@@ -4,11 +4,13 @@ import re
 from typing import Final
 from urllib.parse import parse_qsl
 
+from palaver.domain.api_keys import MARK
 from palaver.domain.errors import DomainError, ErrorKind
 from palaver.domain.users import Actor
 from palaver.web.bodies import FORM
 from palaver.web.call import SESSION_COOKIE, Call
 from palaver.web.endpoint import Access, Csrf, Endpoint
+from palaver.web.scopes import check_scopes
 
 CSRF_HEADERS: Final = (b"x-csrf-token", b"x-csrftoken")
 CSRF_FIELD: Final = "csrf_token"
@@ -20,7 +22,7 @@ async def authenticate(call: Call, endpoint: Endpoint) -> None:
     """Set `call.actor`, and check that it may call this endpoint.
 
     Raises `DomainError`: `UNAUTHENTICATED`, `SESSION_EXPIRED`, `INVALID_TOKEN`, `USER_INACTIVE`,
-    `CSRF_INVALID`, `ADMIN_REQUIRED`.
+    `CSRF_INVALID`, `SCOPE_REQUIRED`, `FORBIDDEN`, `ADMIN_REQUIRED`, `SECOND_FACTOR_REQUIRED`.
     """
     if endpoint.access is Access.PUBLIC:
         call.actor = Actor.anonymous(call.client)
@@ -28,13 +30,22 @@ async def authenticate(call: Call, endpoint: Endpoint) -> None:
     await identify(call)
     if call.cookie_token is not None and endpoint.changes:
         await check_csrf(call, call.cookie_token, endpoint)
+    check_scopes(call.actor, endpoint)
     if endpoint.access is Access.ADMIN:
         call.actor.require_admin()
+    if call.actor.must_enrol and not endpoint.lets_enrol:
+        raise DomainError(
+            "This account needs a second factor first: set one up at /app/second-factor.",
+            kind=ErrorKind.SECOND_FACTOR_REQUIRED,
+        )
 
 
 async def identify(call: Call) -> None:
     """Set `call.actor` by the credential of this request. Raises as `authenticate` does."""
     bearer = bearer_of(call)
+    if bearer is not None and bearer.startswith(MARK):
+        call.actor = await call.services.api_keys.authenticate(bearer, call.client)
+        return
     if bearer is not None:
         call.actor = await call.services.sessions.authenticate_token(bearer, call.client)
         return

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from starlette.responses import Response
 
+from palaver.domain.api_keys import Scope
 from palaver.domain.errors import DomainError
 from palaver.web.call import Call
 
@@ -48,6 +49,9 @@ class Endpoint:
     access: Access = Access.USER
     status: int = 200
     csrf: Csrf = Csrf.REQUIRED
+    scope: Scope | None = None  # what an API key needs, where the rules of `scopes.py` do not say
+    no_keys: bool = False  # for who signed in: no API key may call it
+    lets_enrol: bool = False  # also for who has yet to set up the second factor that is required
     gate: Gate | None = None  # refuses before the body is looked at
     takes_form: bool = False  # application/x-www-form-urlencoded as well as JSON
     max_bytes: int = JSON_MAX_BYTES

@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from palaver.dialects.companion import wire
 from palaver.domain.errors import DomainError, ErrorKind, Fault, FieldFault, InvalidInput
+from palaver.domain.otp import OneTimeCodeRefused
 from palaver.web.answers import json_answer
 from palaver.web.call import Call
 
@@ -26,6 +27,8 @@ def render_error(error: DomainError, call: Call) -> Response:  # noqa: ARG001  #
         problem = wire.Problem(["header", "Idempotency-Key"], error.message, "value_error")
         return json_answer(wire.ValidationError([problem]), 422)
     status, detail = meaning(error.kind)
+    if isinstance(error, OneTimeCodeRefused):
+        detail = error.message
     return json_answer(wire.Error(detail or error.message), status)
 
 
@@ -43,6 +46,8 @@ def meaning(kind: ErrorKind) -> tuple[int, str]:  # noqa: C901  # one line a kin
         case ErrorKind.SCOPE_REQUIRED | ErrorKind.BOOTSTRAP_DISABLED | ErrorKind.NOT_IN_PLAN:
             return 403, ""
         case ErrorKind.INVALID_BOOTSTRAP_TOKEN | ErrorKind.REGISTRATION_CLOSED:
+            return 403, ""
+        case ErrorKind.SECOND_FACTOR_REQUIRED:
             return 403, ""
         case ErrorKind.NOT_FOUND:
             return 404, "Resource not found"

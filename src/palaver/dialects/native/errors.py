@@ -47,6 +47,8 @@ def status_of(kind: ErrorKind) -> int:  # noqa: C901  # one line a kind, no logi
             return 403
         case ErrorKind.INVALID_BOOTSTRAP_TOKEN | ErrorKind.REGISTRATION_CLOSED:
             return 403
+        case ErrorKind.SECOND_FACTOR_REQUIRED:
+            return 403
         case ErrorKind.NOT_FOUND:
             return 404
         case ErrorKind.METHOD_NOT_ALLOWED:

@@ -60,6 +60,8 @@ def meaning(kind: ErrorKind) -> tuple[int, str]:  # noqa: C901  # one line a kin
             return 403, "forbidden"
         case ErrorKind.INVALID_BOOTSTRAP_TOKEN | ErrorKind.REGISTRATION_CLOSED:
             return 403, "forbidden"
+        case ErrorKind.SECOND_FACTOR_REQUIRED:
+            return 403, "forbidden"
         case ErrorKind.INVALID_INVITE:
             return 403, "forbidden"
         case ErrorKind.NOT_FOUND:

@@ -14,6 +14,7 @@ from palaver.domain.errors import (
     InvalidInput,
     NotFound,
 )
+from palaver.domain.otp import OneTimeCodeRefused
 from palaver.web.answers import json_answer
 from palaver.web.bodies import MALFORMED, NUL
 from palaver.web.call import Call
@@ -59,6 +60,8 @@ def _fields(error: DomainError) -> wire.ValidationError | None:
         return {field: [_TAKEN[field]] for field in error.fields}
     if error.kind is ErrorKind.IDEMPOTENCY_MISMATCH:
         return {"Idempotency-Key": [error.message]}
+    if isinstance(error, OneTimeCodeRefused):
+        return {WHOLE: [error.message]}
     if error.kind is ErrorKind.INVALID_CREDENTIALS:
         return {WHOLE: ["Unable to log in with provided credentials."]}
     return None
@@ -90,6 +93,8 @@ def meaning(kind: ErrorKind) -> tuple[int, str]:  # noqa: C901  # one line a kin
         case ErrorKind.FORBIDDEN | ErrorKind.ADMIN_REQUIRED | ErrorKind.SCOPE_REQUIRED:
             return 403, "You do not have permission to perform this action."
         case ErrorKind.BOOTSTRAP_DISABLED | ErrorKind.INVALID_BOOTSTRAP_TOKEN:
+            return 403, "{}"
+        case ErrorKind.SECOND_FACTOR_REQUIRED:
             return 403, "{}"
         case ErrorKind.REGISTRATION_CLOSED | ErrorKind.INVALID_INVITE | ErrorKind.NOT_IN_PLAN:
             return 403, "{}"

@@ -41,7 +41,7 @@ def meaning(kind: ErrorKind) -> tuple[int, str]:  # noqa: C901  # one line a kin
             return 401, "INVALID_CREDENTIALS"
         case ErrorKind.CSRF_INVALID:
             return 403, "CSRF_INVALID"
-        case ErrorKind.FORBIDDEN:
+        case ErrorKind.FORBIDDEN | ErrorKind.SECOND_FACTOR_REQUIRED:
             return 403, "FORBIDDEN"
         case ErrorKind.ADMIN_REQUIRED:
             return 403, "ADMIN_REQUIRED"

@@ -89,6 +89,8 @@ def meaning(kind: ErrorKind) -> tuple[int, str]:  # noqa: C901  # one line a kin
             return 403, "Permission denied"
         case ErrorKind.BOOTSTRAP_DISABLED | ErrorKind.INVALID_BOOTSTRAP_TOKEN:
             return 403, "Permission denied"
+        case ErrorKind.SECOND_FACTOR_REQUIRED:
+            return 403, "Second factor required"
         case ErrorKind.REGISTRATION_CLOSED:
             return 403, "Registration closed"
         case ErrorKind.NOT_FOUND:
