@@ -1,139 +1,26 @@
 """Retrieval finds one's own memories and chunks, by any word and by meaning, and nothing else."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import pytest
 
 from palaver.domain.errors import ErrorKind, ProviderError
-from palaver.domain.retrieval import Retrieved
 from palaver.domain.search import SearchKind
-from palaver.domain.users import SYSTEM, Actor
+from palaver.domain.users import SYSTEM
 from palaver.domain.vectors import packed
-from palaver.kit.ids import new_uuid
-from palaver.services import retrieval
+from palaver.services import folding, retrieval
 from palaver.services.folding import FOLD_MAX, Folder
 from palaver.services.retrieval import RetrievalService
 from palaver.storage.database import Database
-from palaver.storage.statements import Statement
 from tests.cast import Cast, a_cast
 from tests.fakes.embedder import WordEmbedder
-
-_DOCUMENT = Statement(
-    """insert into documents
-        (uuid, owner_id, title, mime_type, size_bytes, status, created_at, updated_at)
-    values (:uuid, :owner_id, :title, 'text/plain', 1, :status, 1, 1) returning id""",
-    int,
+from tests.library import (
+    DELETE_DOCUMENT,
+    DELETE_MEMORY,
+    EDIT_MEMORY,
+    PURGE_DOCUMENT,
+    Library,
 )
-_CHUNK = Statement(
-    """insert into chunks
-        (document_id, owner_id, number, starts, ends, heading, text, text_tokens)
-    values (:document_id, :owner_id, :number, 0, 1, :heading, :text, 1) returning id""",
-    int,
-)
-_MEMORY = Statement(
-    """insert into memories
-        (uuid, owner_id, type, content, text_tokens, importance, created_at, updated_at)
-    values (:uuid, :owner_id, 'global', :text, 1, 0.5, 1, 1) returning id""",
-    int,
-)
-_EDIT_MEMORY = Statement("update memories set content = :text where id = :id")
-_DELETE_MEMORY = Statement("delete from memories where id = :id")
-_DELETE_DOCUMENT = Statement("update documents set deleted_at = 1 where id = :id")
-_PURGE_DOCUMENT = Statement("delete from documents where id = :id")
-_ROWS = {
-    name: Statement(f"select count(*) from {name}", int)  # noqa: S608  # names of ours
-    for name in ("search_postings", "search_entries", "search_pending", "vectors", "vector_bits")
-}
-
-
-@dataclass
-class Library:
-    """Documents and memories of several people, written as their stores write them."""
-
-    db: Database
-    owner: Actor
-    stranger: Actor
-    embedder: WordEmbedder = field(default_factory=WordEmbedder)
-
-    def __post_init__(self) -> None:
-        self.words = RetrievalService(self.db)
-        self.meaning = RetrievalService(self.db, self.embedder, embedding_seconds=5)
-
-    async def document(
-        self,
-        *texts: str,
-        title: str = "Untitled",
-        heading: str | None = None,
-        owner: Actor | None = None,
-        status: str = "ready",
-    ) -> tuple[int, list[int]]:
-        """Store a document with chunks; return its id and theirs."""
-        owner_id = (owner or self.owner).owner_id
-        async with self.db.transaction() as tx:
-            document_id = await tx._connection.one(
-                _DOCUMENT, uuid=new_uuid(), owner_id=owner_id, title=title, status=status
-            )
-            ids = [
-                await tx._connection.one(
-                    _CHUNK,
-                    document_id=document_id,
-                    owner_id=owner_id,
-                    number=number,
-                    heading=heading,
-                    text=text,
-                )
-                for number, text in enumerate(texts)
-            ]
-            await tx.search.enqueue_all(owner_id=owner_id, kind=SearchKind.CHUNK, refs=ids)
-        return document_id, ids
-
-    async def memory(self, text: str, *, owner: Actor | None = None) -> int:
-        """Store a memory; return its id."""
-        owner_id = (owner or self.owner).owner_id
-        async with self.db.transaction() as tx:
-            id = await tx._connection.one(_MEMORY, uuid=new_uuid(), owner_id=owner_id, text=text)
-            await tx.search.enqueue(owner_id=owner_id, kind=SearchKind.MEMORY, ref=id)
-        return id
-
-    async def change(
-        self, statement: Statement, *, kind: SearchKind, refs: Sequence[int], **values
-    ):
-        """Change or delete what is behind refs, and say so."""
-        async with self.db.transaction() as tx:
-            await tx._connection.run(statement, **values)
-            await tx.search.enqueue_all(owner_id=self.owner.owner_id, kind=kind, refs=refs)
-
-    async def chunks(self, text: str, *, by: Actor | None = None, limit: int = 10) -> list[int]:
-        """Return the chunks that are found by words."""
-        owner_id = (by or self.owner).owner_id
-        found = await self.words.find(owner_id, text, kind=SearchKind.CHUNK, limit=limit)
-        return [hit.ref for hit in found.hits]
-
-    async def memories(self, text: str, *, by: Actor | None = None) -> list[int]:
-        """Return the memories that are found by words."""
-        owner_id = (by or self.owner).owner_id
-        found = await self.words.find(owner_id, text, kind=SearchKind.MEMORY, limit=10)
-        return [hit.ref for hit in found.hits]
-
-    async def embed(self, kind: SearchKind, texts: dict[int, str]) -> int:
-        """Give what has no vector yet one; return how many got one."""
-        space = self.embedder.id
-        async with self.db.transaction() as tx:
-            missing = await tx.vectors.missing(kind, space=space, limit=100)
-            entries = [(text, packed(self.embedder.vector(texts[text.ref]))) for text in missing]
-            return await tx.vectors.put(kind, entries, space=space)
-
-    async def find(self, text: str, *, by: Actor | None = None, limit: int = 10) -> Retrieved:
-        """Find chunks by words and by meaning."""
-        owner_id = (by or self.owner).owner_id
-        return await self.meaning.find(owner_id, text, kind=SearchKind.CHUNK, limit=limit)
-
-    async def rows(self, table: str) -> int:
-        """Count the rows of a table."""
-        async with self.db.read() as tx:
-            return await tx._connection.one(_ROWS[table])
 
 
 @pytest.fixture
@@ -244,15 +131,32 @@ async def test_what_is_deleted_is_gone_at_once_and_leaves_nothing(library):
     memory = await library.memory("the wind is cold")
     assert len(await library.chunks("wind")) == 2
     async with library.db.transaction() as tx:
-        await tx._connection.run(_DELETE_DOCUMENT, id=document)
+        await tx._connection.run(DELETE_DOCUMENT, id=document)
     assert await library.chunks("wind") == [], "before any fold"
     async with library.db.transaction() as tx:
         await tx.search.remove(SearchKind.CHUNK, chunks)
-        await tx._connection.run(_PURGE_DOCUMENT, id=document)
-    await library.change(_DELETE_MEMORY, kind=SearchKind.MEMORY, refs=[memory], id=memory)
+        await tx._connection.run(PURGE_DOCUMENT, id=document)
+    await library.change(DELETE_MEMORY, kind=SearchKind.MEMORY, refs=[memory], id=memory)
     assert await library.memories("wind") == []
     while await Folder(library.db).fold():
         pass
+    for table in ("search_postings", "search_entries", "search_pending"):
+        assert await library.rows(table) == 0, table
+
+
+async def test_what_is_removed_while_it_is_folded_leaves_nothing(library, monkeypatch):
+    document, chunks = await library.document("here today", "gone tomorrow")
+    cut = folding._texts
+
+    async def removing(*args):
+        found = await cut(*args)
+        async with library.db.transaction() as tx:
+            await tx._connection.run(PURGE_DOCUMENT, id=document)
+            await tx.search.remove(SearchKind.CHUNK, chunks)
+        return found
+
+    monkeypatch.setattr(folding, "_texts", removing)
+    await Folder(library.db).fold()
     for table in ("search_postings", "search_entries", "search_pending"):
         assert await library.rows(table) == 0, table
 
@@ -266,7 +170,7 @@ async def test_what_was_changed_is_found_by_its_new_words_alone(library):
     memory = await library.memory("lives in Rome")
     assert await library.memories("Rome") == [memory]
     await library.change(
-        _EDIT_MEMORY, kind=SearchKind.MEMORY, refs=[memory], id=memory, text="lives in Oslo"
+        EDIT_MEMORY, kind=SearchKind.MEMORY, refs=[memory], id=memory, text="lives in Oslo"
     )
     assert await library.memories("Rome") == []
     assert await library.memories("Oslo") == [memory]
@@ -277,7 +181,7 @@ async def test_the_best_are_found_among_many_that_are_gone(library):
     _, (alive,) = await library.document("an apple a day keeps the doctor away " * 5)
     await Folder(library.db).fold_own(library.owner.owner_id, [SearchKind.CHUNK])
     async with library.db.transaction() as tx:
-        await tx._connection.run(_DELETE_DOCUMENT, id=document)
+        await tx._connection.run(DELETE_DOCUMENT, id=document)
     assert await library.chunks("apple") == [alive]
 
 
@@ -294,7 +198,7 @@ async def test_folds_at_the_same_time_leave_the_newest_text(library):
     folds = []
     for number in range(12):
         await library.change(
-            _EDIT_MEMORY, kind=SearchKind.MEMORY, refs=[memory], id=memory, text=f"Text {number}"
+            EDIT_MEMORY, kind=SearchKind.MEMORY, refs=[memory], id=memory, text=f"Text {number}"
         )
         await library.document(f"document {number}", f"more of {number}")
         folds += [asyncio.ensure_future(Folder(library.db).fold()) for _ in range(2)]
@@ -349,12 +253,10 @@ async def test_what_is_deleted_or_changed_has_no_vector(garden):
     await garden.embed(SearchKind.MEMORY, {memory: "drives a car"})
     assert await garden.rows("vectors") == await garden.rows("vector_bits") == 3
     async with garden.db.transaction() as tx:
-        await tx._connection.run(_DELETE_DOCUMENT, id=document)
+        await tx._connection.run(DELETE_DOCUMENT, id=document)
         await tx.search.remove(SearchKind.CHUNK, chunks)
     assert (await garden.find("automobile")).hits == []
-    await garden.change(
-        _EDIT_MEMORY, kind=SearchKind.MEMORY, refs=[memory], id=memory, text="walks"
-    )
+    await garden.change(EDIT_MEMORY, kind=SearchKind.MEMORY, refs=[memory], id=memory, text="walks")
     while await Folder(garden.db).fold():
         pass
     assert await garden.rows("vectors") == await garden.rows("vector_bits") == 0
@@ -368,9 +270,7 @@ async def test_a_vector_of_a_text_that_changed_meanwhile_is_not_kept(garden):
     await Folder(garden.db).fold()
     async with garden.db.read() as tx:
         missing = await tx.vectors.missing(SearchKind.MEMORY, space="fake/words", limit=9)
-    await garden.change(
-        _EDIT_MEMORY, kind=SearchKind.MEMORY, refs=[memory], id=memory, text="walks"
-    )
+    await garden.change(EDIT_MEMORY, kind=SearchKind.MEMORY, refs=[memory], id=memory, text="walks")
     await Folder(garden.db).fold()
     vector = packed(garden.embedder.vector("drives a car"))
     async with garden.db.transaction() as tx:

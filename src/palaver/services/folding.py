@@ -86,12 +86,13 @@ class Folder:
     ) -> None:
         async with self.db.transaction() as tx:
             refs = sorted({ref for _, ref in await _claim(tx, pending)})
-            if refs:
-                changed = await tx.postings.put(
-                    kind, {ref: texts[ref] for ref in refs}, owner_id=owner_id
-                )
-                if changed:
-                    await tx.vectors.remove(kind, changed)
+            if not refs:
+                return
+            there = await tx.postings.hold(kind, refs)
+            put = {ref: texts[ref] if ref in there else {} for ref in refs}
+            changed = await tx.postings.put(kind, put, owner_id=owner_id)
+            if changed:
+                await tx.vectors.remove(kind, changed)
 
 
 async def _claim(tx: Tx, pending: Sequence[Pending]) -> set[_Place]:

@@ -110,6 +110,14 @@ _ENQUEUE: Final[Statement[None]] = Statement(
         select owner_id, kind, ref from search_entries
         where kind = :kind and ref {in_numbers refs}"""
 )
+_HOLD: Final = {
+    SearchKind.MEMORY: Statement(
+        "select id from memories where id {in_numbers refs} order by id {for_update}", int
+    ),
+    SearchKind.CHUNK: Statement(
+        "select id from chunks where id {in_numbers refs} order by id {for_update}", int
+    ),
+}
 _THERE: Final = {
     SearchKind.MEMORY: Statement(
         "select id from memories where id {in_numbers refs} and owner_id = :owner_id",
@@ -155,6 +163,13 @@ class PostingStore:
         more = sum(map(bool, texts.values())) - len(old)
         await self._connection.run(_COUNT, more=more, last_ref=max(last_ref, *texts), **place)
         return list(old)
+
+    async def hold(self, kind: SearchKind, refs: Collection[int]) -> set[int]:
+        """Return those refs whose rows are there, and keep them there until the transaction ends.
+
+        Whoever removes one then finds it in the index, and has it taken out.
+        """
+        return set(await self._connection.all(_HOLD[kind], refs=_listed(refs)))
 
     async def enqueue(self, kind: SearchKind, refs: Collection[int]) -> None:
         """Let the next fold look at refs again, and take out those whose text is gone."""
