@@ -34,6 +34,7 @@ from palaver.providers import build as build_provider
 from palaver.services import identity
 from palaver.services.aliases import AliasService
 from palaver.services.asking import Asker
+from palaver.services.branches import BranchService
 from palaver.services.calls import CallService
 from palaver.services.chatbots import ChatbotService
 from palaver.services.completions import CompletionService
@@ -57,6 +58,7 @@ from palaver.services.models import DEMO, ModelService
 from palaver.services.options import OptionService
 from palaver.services.pictures import PictureService
 from palaver.services.plans import PlanService
+from palaver.services.portraits import PortraitService
 from palaver.services.purge import PurgeService
 from palaver.services.rates import RateService
 from palaver.services.readers import ReaderService
@@ -140,14 +142,20 @@ async def opened(
         finder.on_embedded = embedding.costs.charge_question
         memories = MemoryService(db, finder, clock=clock, per_user=settings.memories_per_user)
         gatherer = Gatherer(db, memories, finder)
+        # Pictures have one of their own: somebody waits for them, and documents may take minutes.
+        picture_extractor = extractor or build_extractor()
+        stack.push_async_callback(picture_extractor.close)
         if extractor is None:
             extractor = build_extractor()
-        stack.push_async_callback(extractor.close)
+            stack.push_async_callback(extractor.close)
         gate = Gate([ip_network(given) for given in settings.outbound_allow_networks])
         stack.push_async_callback(gate.close)
         grounding = grounding_service(settings, db, PageReader(gate, extractor), clock=clock)
         stack.push_async_callback(grounding.close)
-        pictures = PictureService(db, Files(settings.data_dir / "images"), extractor, clock=clock)
+        chatbots = ChatbotService(db, clock=clock)
+        pictures = PictureService(
+            db, Files(settings.data_dir / "images"), picture_extractor, clock=clock
+        )
         asker = Asker(grounding, pictures)
         driver = Driver(db, runs, models, gatherer, asker, clock=clock)
         runs.on_claim = driver.take_over
@@ -168,8 +176,9 @@ async def opened(
             accounts=people.accounts,
             aliases=alias_service(settings, models),
             audit=people.audit,
+            branches=BranchService(db),
             calls=calls,
-            chatbots=ChatbotService(db, clock=clock),
+            chatbots=chatbots,
             completions=completions,
             conversations=ConversationService(db, driver, clock=clock),
             documents=DocumentService(
@@ -194,6 +203,9 @@ async def opened(
             options=OptionService(db, models, asker),
             pictures=pictures,
             plans=PlanService(db, clock=clock),
+            portraits=PortraitService(
+                db, Files(settings.data_dir / "chatbot_images"), picture_extractor, chatbots
+            ),
             rates=RateService(
                 db,
                 RateLimits(settings.rate_limit_per_minute, settings.rate_limit_per_hour),

@@ -87,6 +87,30 @@ class Generation(msgspec.Struct, frozen=True):
     finished_at: int | None
 
 
+class Run(msgspec.Struct, frozen=True, gc=False):
+    """A run as its conversation shows it: of the message that asks, and of the one it writes."""
+
+    uuid: str
+    state: GenerationState
+    message_id: int
+    answer_id: int
+    outline: str | None
+
+
+class ShownRun(msgspec.Struct, frozen=True, gc=False):
+    """A run as its owner sees it, with the uuids of all that it is about."""
+
+    uuid: str
+    state: GenerationState
+    conversation_uuid: str
+    message_uuid: str
+    answer_uuid: str
+    model: str
+    outline: str | None
+    created_at: int
+    finished_at: int | None
+
+
 class OutlineItem(msgspec.Struct, frozen=True, array_like=True):
     """One segment of an ended run; the bodies of spans stand in the message, in order."""
 

@@ -59,8 +59,8 @@ class Background:
         self._loops.start(release_orphans(self._services.ledger), name="release orphans")
         self._loops.start(wake_followers(self._services.live), name="wake followers")
         self._loops.start(end_readers(self._services.readers), name="end readers")
-        sweeps = self._services.documents.sweep, self._services.pictures.sweep
-        self._loops.start(sweep_files(*sweeps), name="sweep files")
+        kept = self._services.documents, self._services.pictures, self._services.portraits
+        self._loops.start(sweep_files(*(each.sweep for each in kept)), name="sweep files")
         for lane in self._ingestion.lanes:
             step = ingest_documents(self._ingestion, lane)
             self._loops.start(step, name=f"read documents: {lane.name}")

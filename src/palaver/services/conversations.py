@@ -13,13 +13,16 @@ from palaver.domain.conversations import (
     Window,
     parse_title,
 )
+from palaver.domain.cursors import LIMIT, LIMIT_MAX, Stretch, parse_place
 from palaver.domain.errors import NotFound
 from palaver.domain.search import SearchKind
 from palaver.domain.users import Actor
+from palaver.domain.webhooks import WebhookEventKind
 from palaver.kit.clock import Clock, system_clock
 from palaver.kit.text import fold
 from palaver.services.driver import Driver
 from palaver.services.messages import append_messages, check_text, find_made
+from palaver.services.outbox import emit
 from palaver.storage.database import Database
 from palaver.storage.tx import Tx
 
@@ -92,6 +95,25 @@ class ConversationService:
                 offset=offset,
                 with_archived=with_archived,
             )
+
+    async def page(
+        self,
+        actor: Actor,
+        *,
+        is_archived: bool | None = None,
+        cursor: str | None = None,
+        limit: int = LIMIT,
+    ) -> Stretch[Conversation]:
+        """Return the newest first: all, or those that were put away or not. Raises `InvalidInput`.
+
+        At most 1000 a page.
+        """
+        after, limit = parse_place(cursor), min(limit, LIMIT_MAX)
+        async with self.db.read() as tx:
+            found = await tx.conversations.stretch(
+                owner_id=actor.owner_id, is_archived=is_archived, after=after, limit=limit + 1
+            )
+        return Stretch.by_place(found, limit=limit, place=lambda each: (each.updated_at, each.id))
 
     async def filter(
         self,
@@ -171,8 +193,12 @@ class ConversationService:
         """
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, key)
-            await tx.conversations.delete(conversation.id, at=self.clock())
+            at = self.clock()
+            await tx.conversations.delete(conversation.id, at=at)
             await tx.jobs.enqueue(PURGE_JOB, {"conversation_id": conversation.id})
+            await emit(
+                tx, conversation.owner_id, WebhookEventKind.CHAT_DELETED, conversation.id, at=at
+            )
         await self.driver.halt(conversation.id)
 
     async def messages(
@@ -333,4 +359,5 @@ async def create_conversation(
         await tx.search.enqueue(
             owner_id=conversation.owner_id, kind=SearchKind.TITLE, ref=conversation.id
         )
+    await emit(tx, conversation.owner_id, WebhookEventKind.CHAT_CREATED, conversation.id, at=at)
     return conversation

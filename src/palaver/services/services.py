@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from palaver.services.accounts import AccountService
 from palaver.services.aliases import AliasService
 from palaver.services.audit import AuditService
+from palaver.services.branches import BranchService
 from palaver.services.calls import CallService
 from palaver.services.chatbots import ChatbotService
 from palaver.services.completions import CompletionService
@@ -23,6 +24,7 @@ from palaver.services.models import ModelService
 from palaver.services.options import OptionService
 from palaver.services.pictures import PictureService
 from palaver.services.plans import PlanService
+from palaver.services.portraits import PortraitService
 from palaver.services.rates import RateService
 from palaver.services.readers import ReaderService
 from palaver.services.registrations import RegistrationService
@@ -43,6 +45,7 @@ class Services:
     accounts: AccountService
     aliases: AliasService
     audit: AuditService
+    branches: BranchService
     calls: CallService
     chatbots: ChatbotService
     completions: CompletionService
@@ -61,6 +64,7 @@ class Services:
     options: OptionService
     pictures: PictureService
     plans: PlanService
+    portraits: PortraitService
     rates: RateService
     readers: ReaderService
     registrations: RegistrationService

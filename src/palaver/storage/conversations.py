@@ -70,6 +70,19 @@ _LIST_UNARCHIVED: Final = Statement(
     order by updated_at desc, id desc limit :limit offset :offset""",
     Conversation,
 )
+_AFTER: Final = "(updated_at, id) < (cast(:updated_at as bigint), cast(:after_id as bigint))"
+_STRETCHES: Final = {
+    is_archived: Statement(
+        f"""select {_COLUMNS} from conversations where {_MINE} {condition} and {_AFTER}
+        order by updated_at desc, id desc limit :limit""",
+        Conversation,
+    )
+    for is_archived, condition in (
+        (None, ""),
+        (False, "and archived_at is null"),
+        (True, "and archived_at is not null"),
+    )
+}
 _COUNT: Final = Statement(f"select count(*) from conversations where {_MINE}", int)
 _LIST_BEFORE: Final = Statement(
     f"""select {_COLUMNS} from conversations where {_MINE} and (updated_at, id) <
@@ -213,6 +226,19 @@ class ConversationStore:
         """Return those that follow the one with id `before`, newest first."""
         return await self._connection.all(
             _LIST_BEFORE, owner_id=owner_id, limit=limit, before=before
+        )
+
+    async def stretch(
+        self, *, owner_id: int, is_archived: bool | None, after: tuple[int, int], limit: int
+    ) -> Sequence[Conversation]:
+        """Return the newest first, behind a change and an id; all, or those put away or not."""
+        updated_at, after_id = after
+        return await self._connection.all(
+            _STRETCHES[is_archived],
+            owner_id=owner_id,
+            updated_at=updated_at,
+            after_id=after_id,
+            limit=limit,
         )
 
     async def filter(

@@ -5,7 +5,14 @@ from typing import Any, Final
 
 import msgspec
 
-from palaver.domain.generations import Generation, GenerationState, Options, Recipe
+from palaver.domain.generations import (
+    Generation,
+    GenerationState,
+    Options,
+    Recipe,
+    Run,
+    ShownRun,
+)
 from palaver.domain.usage import Terms
 from palaver.storage.connection import Connection
 from palaver.storage.notices import tell_of_runs
@@ -27,6 +34,14 @@ def _generation(*columns: object) -> Generation:
     row[12] = _recipe.decode(row[12])
     row[13] = _terms.decode(row[13])
     return Generation(*row)
+
+
+def _run(uuid: str, state: str, *columns: Any) -> Run:
+    return Run(uuid, GenerationState(state), *columns)
+
+
+def _shown_run(uuid: str, state: str, *columns: Any) -> ShownRun:
+    return ShownRun(uuid, GenerationState(state), *columns)
 
 
 def _ids(conversation_id: int, id: int) -> tuple[int, int]:
@@ -58,6 +73,21 @@ _OF_ANSWER: Final = Statement(
     f"""select {_COLUMNS} from generations where answer_id = :answer_id
     order by id desc limit 1""",
     _generation,
+)
+_RUNS: Final = Statement(
+    """select uuid, state, message_id, answer_id, outline from generations
+    where message_id {in_numbers ids} or answer_id {in_numbers ids} order by id""",
+    _run,
+)
+_SHOWN: Final = Statement(
+    """select g.uuid, g.state, c.uuid, q.uuid, a.uuid, g.model, g.outline, g.created_at,
+        g.finished_at
+    from generations g
+        join conversations c on c.id = g.conversation_id
+        join messages q on q.id = g.message_id
+        join messages a on a.id = g.answer_id
+    where g.uuid = :uuid and g.owner_id = :owner_id and c.deleted_at is null""",
+    _shown_run,
 )
 _NEWEST_OF_CONVERSATION: Final = Statement(
     f"""select {_COLUMNS} from generations where conversation_id = :conversation_id
@@ -151,6 +181,14 @@ class GenerationStore:
     async def find(self, uuid: str, *, owner_id: int) -> Generation | None:
         """Return the owner's generation with this uuid."""
         return await self._connection.one(_FIND, uuid=uuid, owner_id=owner_id)
+
+    async def shown(self, uuid: str, *, owner_id: int) -> ShownRun | None:
+        """Return the owner's run, unless its conversation was deleted."""
+        return await self._connection.one(_SHOWN, uuid=uuid, owner_id=owner_id)
+
+    async def of_messages(self, ids: Iterable[int]) -> list[Run]:
+        """Return the runs that answer messages, or have written them, oldest first."""
+        return await self._connection.all(_RUNS, ids=_JSON.encode(list(ids)).decode())
 
     async def of_answer(self, answer_id: int) -> Generation | None:
         """Return the run that wrote an answer; one that was told has none."""

@@ -1,6 +1,7 @@
 """The chapter "Chatbots"."""
 
 from palaver.dialects.native import catalogue_wire, wire
+from palaver.dialects.native.images_wire import ImageUpload
 from palaver.domain.cursors import LIMIT
 from palaver.web.call import Call
 
@@ -28,6 +29,15 @@ async def update(
 ) -> catalogue_wire.Chatbot:
     """Change what is said of a chatbot. Contract: "Update Chatbot"."""
     chatbot = await call.services.chatbots.update(call.actor, chatbot_id, body.change)
+    return catalogue_wire.Chatbot.of(chatbot)
+
+
+async def give_image(call: Call, chatbot_id: int, body: ImageUpload) -> catalogue_wire.Chatbot:
+    """Give a chatbot another picture. Contract: "Give Chatbot Image"."""
+    file = body.file
+    chatbot = await call.services.portraits.give(
+        call.actor, chatbot_id, file.content, size_bytes=file.size_bytes
+    )
     return catalogue_wire.Chatbot.of(chatbot)
 
 

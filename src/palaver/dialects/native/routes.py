@@ -9,20 +9,73 @@ from palaver.dialects.native import (
     admin_plans,
     admin_users,
     answers,
+    conversations,
     documents,
+    generations,
+    images,
     memories,
+    messages,
     search,
     settings,
 )
 from palaver.dialects.native.errors import render_admin_error
+from palaver.dialects.native.stream import EVENTS
+from palaver.domain.pictures import FILE_MAX_BYTES
 from palaver.web.endpoint import Access, Endpoint
 from palaver.web.uploads import UPLOAD_MAX_BYTES
 
 CLASH: Final = (409,)
+MODEL_REFUSES: Final = (403, 502, 504)
+IMAGE_MAX_BYTES: Final = FILE_MAX_BYTES + 64 * 1024
+"""A body may be so long: its picture, and what stands around it."""
 
 _admin = partial(Endpoint, access=Access.ADMIN, render_error=render_admin_error)
 
 ENDPOINTS: Final = (
+    # Conversations
+    Endpoint("GET", "/api/palaver/conversations", conversations.list_),
+    Endpoint(
+        "POST",
+        "/api/palaver/conversations",
+        conversations.create,
+        status=201,
+        refuses=MODEL_REFUSES,
+    ),
+    Endpoint("GET", "/api/palaver/conversations/{conversation_id}", conversations.get),
+    Endpoint(
+        "PATCH",
+        "/api/palaver/conversations/{conversation_id}",
+        conversations.update,
+        refuses=MODEL_REFUSES,
+    ),
+    Endpoint(
+        "DELETE", "/api/palaver/conversations/{conversation_id}", conversations.delete, status=204
+    ),
+    # Messages
+    Endpoint("GET", "/api/palaver/conversations/{conversation_id}/messages", messages.list_),
+    Endpoint(
+        "POST",
+        "/api/palaver/conversations/{conversation_id}/messages",
+        messages.send,
+        status=201,
+        refuses=(*CLASH, 429, *MODEL_REFUSES),
+    ),
+    # Generations
+    Endpoint("GET", "/api/palaver/generations/{generation_id}", generations.get),
+    Endpoint(
+        "GET", "/api/palaver/generations/{generation_id}/events", generations.follow, events=EVENTS
+    ),
+    Endpoint("POST", "/api/palaver/generations/{generation_id}/cancel", generations.cancel),
+    # Images
+    Endpoint(
+        "POST",
+        "/api/palaver/images",
+        images.create,
+        status=201,
+        max_bytes=IMAGE_MAX_BYTES,
+        refuses=(429, 503),
+    ),
+    Endpoint("DELETE", "/api/palaver/images/{image_id}", images.delete, status=204, refuses=CLASH),
     # Search
     Endpoint("GET", "/api/palaver/search", search.search),
     # Options of a conversation
@@ -98,6 +151,13 @@ ENDPOINTS: Final = (
         "/api/palaver/admin/chatbots/{chatbot_id}",
         admin_chatbots.update,
         refuses=CLASH,
+    ),
+    _admin(
+        "POST",
+        "/api/palaver/admin/chatbots/{chatbot_id}/image",
+        admin_chatbots.give_image,
+        max_bytes=IMAGE_MAX_BYTES,
+        refuses=(*CLASH, 503),
     ),
     _admin(
         "DELETE",

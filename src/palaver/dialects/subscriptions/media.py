@@ -9,6 +9,13 @@ from palaver.web import pictures
 from palaver.web.call import Call
 
 _A_DAY: Final = "private, max-age=86400"
+_GIVEN: Final = {
+    "cache-control": _A_DAY,
+    "x-content-type-options": "nosniff",
+    "content-security-policy": "default-src 'none'; sandbox",
+    "content-disposition": "inline",
+}
+"""What goes with a file that came from outside, however clean it is."""
 
 
 class Png(Response):
@@ -29,13 +36,7 @@ async def own_image(call: Call, name: str) -> Image:
     Contract: "Get Session Messages" (`image_url`).
     """
     picture, path = await call.services.pictures.find(call.actor, name)
-    headers = {
-        "cache-control": _A_DAY,
-        "x-content-type-options": "nosniff",
-        "content-security-policy": "default-src 'none'; sandbox",
-        "content-disposition": "inline",
-    }
-    return Image(path, headers=headers, media_type=picture.media_type)
+    return Image(path, headers=_GIVEN, media_type=picture.media_type)
 
 
 async def nothing(call: Call, folder: str, name: str) -> Png:  # noqa: ARG001  # see below
@@ -43,11 +44,14 @@ async def nothing(call: Call, folder: str, name: str) -> Png:  # noqa: ARG001  #
     raise NotFound("file")
 
 
-async def chatbot_image(call: Call, name: str) -> Png:
+async def chatbot_image(call: Call, name: str) -> Png | Image:
     """Send the picture of a chatbot, to everybody who has signed in.
 
     Contract: "List Available Chatbots".
     """
+    if name not in pictures.NAMES:
+        media_type, path = await call.services.portraits.find(call.actor, name)
+        return Image(path, headers=_GIVEN, media_type=media_type)
     picture = pictures.load(name)
     headers = {
         "etag": f'"{picture.tag}"',

@@ -29,3 +29,5 @@ def _read(path: Path) -> Picture:
 
 
 _PICTURES: Final = {path.name: _read(path) for path in Path(__file__).parent.glob("*.png")}
+
+NAMES: Final = frozenset(_PICTURES)
