@@ -46,14 +46,17 @@ def concepts() -> list[list[str]]:
 
 def in_common(question: str, passage: str) -> set[str]:
     """Return the content words, by their stems, that a question has in common with a passage."""
-    return _content(question) & _content(passage)
+    return content(question) & content(passage)
 
 
-def _content(text: str) -> set[str]:
+def content(text: str) -> set[str]:
+    """Return the stems of a text's content words; of Chinese and Japanese pairs of characters."""
     found = [word for word in words(text) if word not in _STOP]
     # Chinese and Japanese come in pairs of characters; those with kana are mostly grammar.
     return {
-        word if _UNSPACED.fullmatch(word) else stem(word) for word in found if not _KANA.search(word)
+        word if _UNSPACED.fullmatch(word) else stem(word)
+        for word in found
+        if not _KANA.search(word)
     } - {"", *map(stem, _STOP)}
 
 

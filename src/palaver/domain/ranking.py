@@ -92,9 +92,13 @@ class Query:
     """
 
     def __init__(self, words: Iterable[str], counts: Mapping[str, int], *, texts: int) -> None:
-        """Plan by how many of the texts have each term, which is all that is known so far."""
-        known = [_Word(word, counts, texts) for word in dict.fromkeys(words)]
-        known = [word for word in known if word.count]
+        """Plan by how many of the texts have each term, which is all that is known so far.
+
+        No text can score more than `most`: it would have every word, also those that none has.
+        """
+        asked = [_Word(word, counts, texts) for word in dict.fromkeys(words)]
+        self.most: Final = (_K + 1) * sum(word.weight for word in asked)
+        known = [word for word in asked if word.count]
         known.sort(key=lambda word: (-word.weight, word.count))
         self._naming: list[_Word] = []
         self._ordering: list[_Word] = []

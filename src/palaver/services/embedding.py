@@ -2,7 +2,7 @@
 
 What has none stands in the index (`tx.vectors.missing`): so whatever was written, changed, or
 embedded by another model is found there, and nobody has to tell. Searches meanwhile use what there
-is.
+is, and what another model has left behind is purged (`RetrievalService.purge`).
 """
 
 import asyncio
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 KINDS: Final = (SearchKind.MEMORY, SearchKind.CHUNK)
 BATCH: Final = 32  # texts that are embedded at once
 PUT_MAX: Final = 8  # vectors in one transaction: about 2 ms of the writer
-OTHERS_MAX: Final = 100  # vectors of another space that are removed in one transaction
 DOCUMENTS_MAX: Final = 20  # that are corrected in one transaction
 IDLE_SECONDS: Final = 1.0
 NEVER_SECONDS: Final = 3_600.0
@@ -51,7 +50,6 @@ class EmbeddingService:
         self.costs = EmbeddingCosts(db, "" if embedder is None else embedder.id, clock=clock)
         self._after = dict.fromkeys(KINDS, 0)  # the owner who was served last
         self._failures = 0
-        self._is_clean = False  # no vector of another space is left
 
     async def close(self) -> None:
         """Wait until all is paid, and give the embedder up."""
@@ -70,8 +68,7 @@ class EmbeddingService:
         except ProviderError as error:
             return self._pause(error)
         self._failures = 0
-        is_busy = any(done) or is_corrected or await self._remove_others(self.embedder)
-        return 0.0 if is_busy else IDLE_SECONDS
+        return 0.0 if any(done) or is_corrected else IDLE_SECONDS
 
     def _pause(self, error: ProviderError) -> float:
         log.warning("Nothing is embedded for now: %s", error.message)
@@ -88,14 +85,6 @@ class EmbeddingService:
             async with self.db.transaction() as tx:
                 await tx.embeddings.correct(ids, space=space)
         return bool(ids)
-
-    async def _remove_others(self, embedder: Embedder) -> bool:
-        """Forget vectors of earlier embedders, once all that can be has one of this."""
-        if not self._is_clean:
-            async with self.db.transaction() as tx:
-                removed = await tx.vectors.remove_others(space=embedder.id, limit=OTHERS_MAX)
-            self._is_clean = removed == 0
-        return not self._is_clean
 
     async def _embed_kind(self, embedder: Embedder, kind: SearchKind) -> bool:
         """Embed a batch; False where nothing can be. Raises `ProviderError`."""
