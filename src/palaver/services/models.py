@@ -153,8 +153,8 @@ class ModelService:
         `model` is the provider's own name beside `provider_id`, else `provider/name`, or `demo`.
         Without one: the conversation's, as long as it is on offer; else, of what the caller's plan
         holds, the default of the settings; else the first model of the first provider that answers,
-        the demo's last; of `provider_id` alone where that is given. All these make what `type` says;
-        a model that is named makes what it makes.
+        the demo's last; of `provider_id` alone where that is given. All these make what `type`
+        says; a model that is named makes what it makes.
 
         Only what the registry does not know is asked of its provider, which may have begun to
         serve it a moment ago: for 1.5 s at most, once in 2 s. A provider that answers, and does

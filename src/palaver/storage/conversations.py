@@ -154,7 +154,8 @@ _FINISH: Final = Statement(
     """update conversations set updated_at = :at where id = :id returning
         case when title is null and auto_titled = 1 and deleted_at is null then 1 else 0 end,
         case when deleted_at is null then (
-            select extracts_memories from users where users.id = conversations.owner_id) else 0 end""",
+            select extracts_memories from users where users.id = conversations.owner_id)
+        else 0 end""",
     Afterwards,
 )
 _DELETE: Final[Statement[None]] = Statement(
