@@ -65,13 +65,15 @@ class Channel:
         """Show logged segments, which begin where the channel ends, to all followers."""
         if not segments:
             return
-        self._newest += segments
+        last, newest = segments[-1], self._newest
+        newest += segments
         self._memo = None
-        self.until = segments[-1].until
-        self.is_final = segments[-1].kind in FINAL
-        if len(self._newest) > NEWEST_MAX:
-            self._fold(len(self._newest) - NEWEST_MAX // 2)
-        self._wake()
+        self.until = last.until
+        self.is_final = last.kind in FINAL
+        if len(newest) > NEWEST_MAX:
+            self._fold(len(newest) - NEWEST_MAX // 2)
+        if self.waiting:
+            self._wake()
 
     def _fold(self, count: int) -> None:
         folded = self._newest[:count]

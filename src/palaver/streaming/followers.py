@@ -89,20 +89,22 @@ class Follower:
     def wake(self) -> None:
         """Look at what has come: the channel calls it for those who wait."""
         waiter = self._waiter
-        if waiter is not None and not waiter.done() and not self._passed_on(waiter):
+        if waiter is None or waiter.done():
+            return
+        if self._take is None or not self._passed_on(self._take, waiter):
             waiter.set_result(True)
 
-    def _passed_on(self, waiter: asyncio.Future[bool]) -> bool:
+    def _passed_on(self, take: Take, waiter: asyncio.Future[bool]) -> bool:
         """Give what has come to `take`; False where the task that waits has to see to it."""
-        take, channel = self._take, self._channel
-        if take is None or channel is None or channel.is_over or self.at < channel.base:
+        at, channel = self.at, self._channel
+        if channel is None or channel.is_final or channel.is_cut or at < channel.base:
             return False
         try:
-            while self.at < channel.until and not waiter.done():
-                segments = channel.since(self.at)
+            while at < channel.until and not waiter.done():
+                segments = channel.since(at)
                 if not take(segments):
                     waiter.set_result(False)
-                self.at = segments[-1].until
+                self.at = at = segments[-1].until
         except Exception:  # noqa: BLE001  # not the publisher's: the task meets it again, and tells
             return False
         return True

@@ -47,8 +47,6 @@ class Run:
 
     __slots__ = (
         "_bytes",
-        "_flying",
-        "_flying_bytes",
         "_guard",
         "_is_marked",
         "_is_sealing",
@@ -61,6 +59,8 @@ class Run:
         "_waiters",
         "attempt",
         "channel",
+        "flying",
+        "flying_bytes",
         "generation_id",
         "is_full",
         "position",
@@ -79,8 +79,8 @@ class Run:
         self._keeper = keeper
         self._pending: list[tuple[EventKind, str]] = []
         self._pending_bytes = 0
-        self._flying: list[Segment] = []  # on its way into the log
-        self._flying_bytes = 0
+        self.flying: list[Segment] = []  # on its way into the log: what the flusher writes
+        self.flying_bytes = 0  # about how large that is
         self._sealed: list[Segment] = []
         self._kind: EventKind | None = None  # of the newest event
         self._bytes = sum(_size(piece.body) + PIECE_BYTES for piece in channel.pieces())
@@ -101,8 +101,9 @@ class Run:
         if self._reason is not None:
             raise self._reason
         kind, body = pack(event)
+        is_span = kind in SPANS
         size = len(body) if body.isascii() else _size(body)
-        if kind in SPANS:
+        if is_span:
             if self.is_full:
                 return
             if self._bytes + size > ANSWER_MAX_BYTES:
@@ -110,7 +111,7 @@ class Run:
                 body, size = _head(body, ANSWER_MAX_BYTES - self._bytes)
             if not body:
                 return
-        if kind is not self._kind or kind not in SPANS:
+        if kind is not self._kind or not is_span:
             size += PIECE_BYTES
         self._kind = kind
         self._bytes += size
@@ -123,11 +124,11 @@ class Run:
     @property
     def is_crowded(self) -> bool:
         """Tell whether whoever feeds the run should wait for `room`."""
-        return self._pending_bytes + self._flying_bytes > ROOM_BYTES
+        return self._pending_bytes + self.flying_bytes > ROOM_BYTES
 
     async def room(self) -> None:
         """Wait while more than `ROOM_BYTES` are unflushed. Raises the reason, as `feed`."""
-        while self._reason is None and self._pending_bytes + self._flying_bytes > ROOM_BYTES:
+        while self._reason is None and self._pending_bytes + self.flying_bytes > ROOM_BYTES:
             await self._settled()
         if self._reason is not None:
             raise self._reason
@@ -160,7 +161,7 @@ class Run:
         self._is_sealing = True
         try:
             was_refused = isinstance(self._reason, Refused)
-            while self._flying and not isinstance(self._reason, Lost):
+            while self.flying and not isinstance(self._reason, Lost):
                 await self._settled()
             if isinstance(self._reason, Lost):
                 raise self._reason
@@ -213,40 +214,34 @@ class Run:
 
     def _all(self) -> list[Segment]:
         rest = self._sealed or number(self._pending, self.position)
-        return [*self.channel.pieces(), *self._flying, *rest]
+        return [*self.channel.pieces(), *self.flying, *rest]
 
     # From the flusher
 
     def take(self) -> bool:
         """Turn what is pending into the next rows, `flying`; False when there is nothing."""
         self._is_marked = False
-        if not self._pending or self._is_sealing or isinstance(self._reason, Lost | Refused):
+        pending, reason = self._pending, self._reason
+        if not pending or self._is_sealing:
             return False
-        self._flying = number(self._pending, self.position)
-        self._flying_bytes = self._pending_bytes
+        if reason is not None and isinstance(reason, Lost | Refused):
+            return False
+        self.flying = flying = number(pending, self.position)
+        self.flying_bytes = self._pending_bytes
         self._pending, self._pending_bytes = [], 0
-        self.position = self._flying[-1].until
+        self.position = flying[-1].until
         return True
-
-    @property
-    def flying(self) -> list[Segment]:
-        """Return the rows that the flusher is to write."""
-        return self._flying
-
-    @property
-    def flying_bytes(self) -> int:
-        """Return about how large they are."""
-        return self._flying_bytes
 
     def land(self) -> None:
         """The flying rows are in the log: show them."""
-        landed, self._flying, self._flying_bytes = self._flying, [], 0
+        landed, self.flying, self.flying_bytes = self.flying, [], 0
         self.channel.publish(landed)  # of a lost run nothing flies
-        self._wake()
+        if self._waiters:
+            self._wake()
 
     def refuse(self, reason: Refused) -> None:
         """The flying rows cannot be stored: drop them and all that follows, stop the run."""
-        self._flying, self._flying_bytes = [], 0
+        self.flying, self.flying_bytes = [], 0
         self.discard()
         self.position = self.channel.until
         self.stop(reason)
@@ -254,7 +249,7 @@ class Run:
 
     def lose(self, reason: Lost) -> None:
         """The run is no longer ours: whatever is not logged is nobody's."""
-        self._flying, self._flying_bytes = [], 0
+        self.flying, self.flying_bytes = [], 0
         self.discard()
         self.stop(reason)
 

@@ -20,9 +20,10 @@ class BeyondTheEnd(ValueError):
 
 def number(events: Sequence[tuple[EventKind, str]], start: int) -> list[Segment]:
     """Number packed events from `start` on: neighbouring spans merged, none above `PIECE_MAX`."""
-    if len(events) == 1 and len(body := events[0][1]) <= PIECE_MAX:  # a live token, usually
-        kind = events[0][0]
-        return [Segment(start, start + (len(body) if kind in SPANS else 1), kind, body)]
+    if len(events) == 1:  # a live token, usually
+        kind, body = events[0]
+        if (size := len(body)) <= PIECE_MAX:
+            return [Segment(start, start + (size if kind in SPANS else 1), kind, body)]
     segments: list[Segment] = []
     gathered: list[str] = []
     span: EventKind | None = None

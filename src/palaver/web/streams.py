@@ -53,6 +53,7 @@ class EventStream(Response):
         self._frames = frames
         self._sent: list[bytes] = []
         self._last: EventKind | None = None
+        self._now = asyncio.get_running_loop().time  # looked up once: tokens ask for it
         self._silent_since = 0.0
         self._late = b""  # what the client was too slow for
 
@@ -80,7 +81,7 @@ class EventStream(Response):
             watch.cancel()
 
     async def _write(self, send: Send) -> None:
-        now = asyncio.get_running_loop().time
+        now = self._now
         chunk = self._frames.opening()
         self._silent_since = now()
         while True:
@@ -106,15 +107,15 @@ class EventStream(Response):
         """Write without waking the task, which would double the cost; see `PassingStream`."""
         chunk = self._frames.encode(segments)
         self._last = segments[-1].kind
-        if chunk and not write_now(chunk):
-            self._late = chunk
-            return False
         if chunk:
+            if not write_now(chunk):
+                self._late = chunk
+                return False
             self._note(chunk)
         return True
 
     def _note(self, chunk: bytes) -> None:
-        self._silent_since = asyncio.get_running_loop().time()
+        self._silent_since = self._now()
         if self.keep is not None:
             self._sent.append(chunk)
 
