@@ -42,8 +42,13 @@ def test_the_lines_of_the_readme_lead_to_an_answer(
     assert '"status":"ok"' in said
     assert '{"message_id":1,"conversation_id":1}' in said
     assert said.count("GENERATION_NOT_FOUND") == 1, "the placeholder is no generation"
-    (conversation,) = json.loads(said[said.rindex("[") :])
+    listed, _ = json.JSONDecoder().raw_decode(said[said.rindex('[{"id"') :])
+    (conversation,) = listed
     assert conversation["title"] == "My first", "the other contract sees the same conversation"
+    answer = json.loads(said[said.rindex('{"id":"cmpl-') :])
+    (cited,) = answer["citations"]
+    assert (cited["kind"], cited["title"]) == ("document", "Handbook")
+    assert cited["quote"].startswith("Everybody has thirty days of leave a year.")
 
 
 def test_the_server_prints_a_link_that_sets_it_up(serve: Callable[..., Served]) -> None:
