@@ -15,10 +15,10 @@ PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 PYTEST := $(PY) -m pytest -n auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench chaos fuzz docs lock clean
+.PHONY: help run test check format bench bench-check chaos fuzz docs lock clean
 
 help:  ## List what make can do
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/run.stamp  ## Install what is missing, and serve http://127.0.0.1:8000
 	@exec $(PY) -m palaver serve $(ARGS)
@@ -40,6 +40,9 @@ format: $(VENV)/dev.stamp  ## Put the code into its form
 
 bench: $(VENV)/dev.stamp  ## Measure, and write docs/benchmarks.md
 	@$(PY) bench/run.py $(ARGS)
+
+bench-check: $(VENV)/dev.stamp  ## Fail when retrieval finds worse than bench/quality.json says
+	@$(PY) -m bench.bench_quality --check $(ARGS)
 
 chaos: $(VENV)/dev.stamp  ## Kill it 200 times under load on each database, compare all promises
 	@$(PY) -m tests.chaos $(ARGS)

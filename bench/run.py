@@ -16,6 +16,7 @@ from bench.bench_footprint import footprint
 from bench.bench_ingestion import ingestion
 from bench.bench_limits import limits
 from bench.bench_lists import lists
+from bench.bench_quality import quality
 from bench.bench_requests import requests
 from bench.bench_resume import resume
 from bench.bench_retrieval import retrieval
@@ -30,6 +31,7 @@ BENCHES = {
     "resume": resume,
     "limits": limits,
     "retrieval": retrieval,
+    "quality": quality,
     "ingestion": ingestion,
     "footprint": footprint,
 }

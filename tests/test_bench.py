@@ -11,7 +11,9 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("name", ["requests", "lists", "streams", "resume", "retrieval", "footprint"])
+@pytest.mark.parametrize(
+    "name", ["requests", "lists", "streams", "resume", "retrieval", "quality", "footprint"]
+)
 def test_a_benchmark_measures_something(name: str) -> None:
     command = [sys.executable, "-m", "bench.run", name, "--quick", "--on", "SQLite"]
     done = subprocess.run(  # noqa: S603  # our own command

@@ -2,6 +2,7 @@
 
 import re
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from palaver import config
 from palaver.config import ConfigError, Settings, load
 from palaver.config.providers import DEMO
 from palaver.config.settings import FIELDS, PREFIX
+from tests.fakes.tiny_model import a_model
 
 ROOT = Path(__file__).parent.parent
 
@@ -376,3 +378,59 @@ def test_networks_that_are_let_through_are_read_as_such():
 
 def test_the_key_of_an_engine_is_not_shown():
     assert "s3cret" not in repr(load({"BRAVE_API_KEY": "s3cret"}))
+
+
+class TestEmbedder:
+    """One of a provider, one from a folder, or none."""
+
+    def test_a_model_of_a_configured_provider(self):
+        environ = {"OPENAI_API_KEY": "sk-1", "PALAVER_EMBEDDING_MODEL": "openai/text-embedding-3"}
+        found = load(environ).embedder
+        assert (found.model, found.provider.id, found.folder) == (
+            "text-embedding-3",
+            "openai",
+            None,
+        )
+        assert load({"PALAVER_EMBEDDING_MODEL": "ollama/a/b:c"}).embedder.model == "a/b:c"
+        assert load({}).embedder is None
+
+    def test_a_folder(self, tmp_path):
+        folder = a_model(tmp_path / "tiny")
+        found = load({"PALAVER_EMBEDDING_FOLDER": str(folder)}).embedder
+        assert (found.model, found.provider, found.folder) == ("tiny", None, folder)
+
+    @pytest.mark.parametrize(
+        ("model", "said"),
+        [
+            ("openai/x", "there is no provider openai; set OPENAI_API_KEY."),
+            ("mine/x", r"there is no provider mine; add [providers.mine] to the settings file."),
+            ("demo/x", "Demo has no models that embed."),
+            ("x", "must be provider/name"),
+        ],
+    )
+    def test_a_model_that_cannot_be_is_refused(self, model, said):
+        assert said in refusal({"PALAVER_EMBEDDING_MODEL": model})
+
+    def test_anthropic_has_none(self):
+        environ = {"ANTHROPIC_API_KEY": "sk-1", "PALAVER_EMBEDDING_MODEL": "anthropic/claude"}
+        assert "has no models that embed" in refusal(environ)
+
+    def test_a_folder_without_a_model_is_refused(self, tmp_path):
+        said = refusal({"PALAVER_EMBEDDING_FOLDER": str(tmp_path / "none")})
+        assert said.endswith("is no folder.")
+        assert "no model.onnx" in refusal({"PALAVER_EMBEDDING_FOLDER": str(tmp_path)})
+        (a_model(tmp_path / "tiny") / "tokenizer.json").unlink()
+        said = refusal({"PALAVER_EMBEDDING_FOLDER": str(tmp_path / "tiny")})
+        assert said.endswith("has no tokenizer.json.")
+
+    def test_both_are_one_too_many(self, tmp_path):
+        environ = {
+            "PALAVER_EMBEDDING_MODEL": "ollama/x",
+            "PALAVER_EMBEDDING_FOLDER": str(a_model(tmp_path / "tiny")),
+        }
+        assert refusal(environ).endswith("are both set: choose one.")
+
+    def test_without_the_extra_it_says_how_to_get_it(self, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "onnxruntime", None)
+        said = refusal({"PALAVER_EMBEDDING_FOLDER": str(tmp_path)})
+        assert said.endswith('pip install "palaver[embeddings]".')

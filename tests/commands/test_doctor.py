@@ -7,12 +7,14 @@ from msgspec import structs
 
 from palaver.commands.doctor import findings
 from palaver.config import Settings
+from palaver.domain.embedders import EmbedderSettings
 from palaver.domain.users import Role
 from palaver.storage.database import Database
 from palaver.storage.opening import open_database
 from tests.cast import SECRET_KEY, a_user, identity_over
 from tests.databases import new_sqlite
 from tests.fakes.search_engines import SearchEngines
+from tests.fakes.tiny_model import a_model
 
 
 @pytest.fixture
@@ -108,3 +110,15 @@ async def test_it_says_which_engine_searches_the_web_and_whether_it_answers(
         )
         engines.gives_json = False
         assert "add `json` to `search.formats`" in await told(set_up, wrong=True)
+
+
+async def test_it_tells_which_embedder_is_set_up_and_whether_it_answers(
+    settings: Settings, tmp_path: Path
+) -> None:
+    assert "Embedder: none set up" in await told(settings)
+    folder = a_model(tmp_path / "tiny")
+    given = structs.replace(settings, embedder=EmbedderSettings(model="tiny", folder=folder))
+    assert "Embedder: local/tiny@" in await told(given)
+    assert "answers, 3 dimensions." in await told(given)
+    (folder / "model.onnx").write_bytes(b"nonsense")
+    assert "did not embed" in await told(given, wrong=True)
