@@ -106,8 +106,10 @@ class Gate:
         *,
         names: Names | None = None,
         tls: ssl.SSLContext | None = None,
+        connections_per_host: int = CONNECTIONS_PER_HOST_MAX,
     ) -> None:
         self.reach = Reach(allowed)
+        self._connections_per_host = connections_per_host
         self._names: Names = names or SystemNames()
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
@@ -205,7 +207,7 @@ class Gate:
                 socket_factory=self._socket,
                 ssl=True if self._tls is None else self._tls,
                 limit=CONNECTIONS_MAX,
-                limit_per_host=CONNECTIONS_PER_HOST_MAX,
+                limit_per_host=self._connections_per_host,
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,
