@@ -262,5 +262,8 @@ async def test_a_question_is_paid_beside_its_answer(library: Library) -> None:
     finder = RetrievalService(library.db, embedder, embedding_seconds=5)
     finder.on_embedded = embedding.costs.charge_question
     await finder.find(library.owner.owner_id, "two words", kind=SearchKind.MEMORY, limit=5)
+    await finder.find(library.owner.owner_id, "two words", kind=SearchKind.CHUNK, limit=5)
+    await finder.find(library.owner.owner_id, "two words", kind=SearchKind.MEMORY, limit=5)
+    await finder.find(library.stranger.owner_id, "two words", kind=SearchKind.MEMORY, limit=5)
     await embedding.close()
-    assert [tokens for _, tokens, _ in await lines(library)] == [4, 2]
+    assert [tokens for _, tokens, _ in await lines(library)] == [4, 2], "once, and by who asked"

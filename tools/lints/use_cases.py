@@ -23,6 +23,8 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
     "ApiKeyService.authenticate": MAKES_ACTORS,
     "CallService.close": STOPS,
     "CompletionService.close": STOPS,
+    "DeliveryService.close": STOPS,
+    "EmbeddingService.close": STOPS,
     "GroundingService.can_ground": COMPUTES,
     "GroundingService.close": STOPS,
     "GroundingService.find": SERVES,
@@ -35,6 +37,7 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
     "SessionService.authenticate_token": MAKES_ACTORS,
     "SessionService.csrf_token": COMPUTES,
     "SessionService.is_csrf_token": COMPUTES,
+    "SingleSignOnService.close": STOPS,
 }
 
 

@@ -27,6 +27,7 @@ TEXT_MAX: Final = 10_000  # code points of a question that count
 WORDS_MAX: Final = 400  # of it that are looked up
 RANKED_MAX: Final = 1_000  # by words; those that are gone, and not yet folded, are passed over
 DEPTH: Final = 100  # hits of each way that are fused
+ASKED_MAX: Final = 32  # questions whose vectors are remembered
 PURGED_MAX: Final = 100  # vectors in one transaction
 K: Final = 10  # of reciprocal rank fusion (Cormack, Clarke, Büttcher 2009)
 TRUST: Final = 4.0
@@ -59,6 +60,7 @@ class RetrievalService:
         self.on_embedded: OnEmbedded | None = None
         self._folder = Folder(db)
         self._embedding_seconds = embedding_seconds
+        self._asked: dict[tuple[int, str], Packed] = {}  # the last questions, oldest first
 
     async def find(self, owner_id: int, text: str, *, kind: SearchKind, limit: int) -> Retrieved:
         """Return the best of the owner's memories or chunks, at most `limit` (and 100).
@@ -134,11 +136,18 @@ class RetrievalService:
         return await self._shown(owner_id, kind, [ref for ref, _ in nearest]), None
 
     async def _embedded(self, embedder: Embedder, owner_id: int, text: str) -> Packed:
+        """Return a question's vector. One answer looks for memories and for chunks with it."""
+        asked = owner_id, text
+        if (known := self._asked.get(asked)) is not None:
+            return known
         async with asyncio.timeout(self._embedding_seconds):
             embedded = await embedder.embed([text], is_query=True)
         if self.on_embedded is not None:
             await self.on_embedded(owner_id, embedded.tokens)
-        return packed(embedded.vectors[0])
+        self._asked[asked] = vector = packed(embedded.vectors[0])
+        if len(self._asked) > ASKED_MAX:
+            del self._asked[next(iter(self._asked))]
+        return vector
 
     async def _shown(self, owner_id: int, kind: SearchKind, refs: Sequence[int]) -> list[int]:
         """Return the first of those refs that are still there, and the owner's."""
