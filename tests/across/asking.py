@@ -19,7 +19,12 @@ PROMPT_TOKENS: Final = worst_case(estimate_turn_tokens(TEXT) + PROMPT_OVERHEAD_T
 
 def allowance_of(limit: Limit, *, answer_tokens: int, count: int) -> int:
     """Return what lets so many worst cases through, a token at a micro-dollar."""
-    return count if "messages" in limit.measure else count * (PROMPT_TOKENS + answer_tokens)
+    return count if is_counted(limit) else count * (PROMPT_TOKENS + answer_tokens)
+
+
+def is_counted(limit: Limit) -> bool:
+    """Tell whether a limit counts messages or pictures, and no tokens."""
+    return limit.measure in {"messages", "free_messages", "images"}
 
 
 class Asking(NamedTuple):
@@ -95,6 +100,11 @@ async def _completion_in_a_chat(visitor: Visitor, model: str, text: str) -> Aski
     return Asking(path, body | {"chat_id": chat["id"]})
 
 
+async def _say(visitor: Visitor, _model: str, text: str) -> Asking:
+    id = _made(await visitor.post("/api/palaver/conversations", {"title": "Sky"}))["id"]
+    return Asking(f"/api/palaver/conversations/{id}/messages", {"content": text})
+
+
 async def _chat(_visitor: Visitor, _model: str, text: str) -> Asking:
     return Asking("/api/chat", {"messages": [{"role": "user", "content": text}]})
 
@@ -115,9 +125,86 @@ _ALL = (
     Way("platform", "complete in a chat", _completion_in_a_chat),
     Way("companion", "chat", _chat),
     Way("companion", "chat, streamed", _streamed_chat),
+    Way("native", "send", _say, status=201),
 )
 WAYS: Sequence[Way] = [way for way in _ALL if way.contract in {each.name for each in DIALECTS}]
 """Of the contracts that are served."""
+
+
+PAINTER: Final = 2
+"""The id of a chatbot that makes pictures: the first that is made after the seeded one."""
+
+
+async def _painters_session(visitor: Visitor) -> int:
+    """Return a new conversation with the painter, by its integer id."""
+    body = {"title": "Sky", "chatbot_id": PAINTER}
+    id: int = _made(await visitor.post("/api/chat-sessions/", body))["id"]
+    return id
+
+
+async def _painters_talk(visitor: Visitor) -> str:
+    """Return a new conversation with the painter, by its uuid."""
+    body = {"title": "Sky", "chatbot_id": PAINTER}
+    id: str = _made(await visitor.post("/api/palaver/conversations", body))["id"]
+    return id
+
+
+async def _painters_question(visitor: Visitor, text: str) -> int:
+    id = await _painters_session(visitor)
+    _made(await visitor.post(f"/conversations/{id}/messages", {"content": text}))
+    return id
+
+
+async def _paint_in_sessions(visitor: Visitor, _model: str, text: str) -> Asking:
+    path = f"/api/v1/chat/sessions/{await _painters_talk(visitor)}/chats/"
+    return Asking(path, {"message": text})
+
+
+async def _paint_in_subscriptions(visitor: Visitor, _model: str, text: str) -> Asking:
+    path = f"/api/chat-sessions/{await _painters_session(visitor)}/send/"
+    return Asking(path, {"message": text})
+
+
+async def _paint_anew(visitor: Visitor, _model: str, text: str) -> Asking:
+    base = f"/api/chat-sessions/{await _painters_question(visitor, text)}/messages/"
+    (message,) = _made(await visitor.get(base))["messages"]
+    return Asking(f"{base}{message['message_id']}/edit/", {"content": text})
+
+
+async def _paint_in_streaming(visitor: Visitor, _model: str, text: str) -> Asking:
+    return Asking(f"/conversations/{await _painters_question(visitor, text)}/stream", {})
+
+
+async def _paint_again(visitor: Visitor, _model: str, text: str) -> Asking:
+    return Asking("/chat/retry", {"conversation_id": await _painters_question(visitor, text)})
+
+
+async def _paint_in_platform(visitor: Visitor, model: str, text: str) -> Asking:
+    path, body = await _completion(visitor, model, text)
+    return Asking(path, body | {"chat_id": await _painters_talk(visitor)})
+
+
+async def _paint_in_companion(visitor: Visitor, model: str, text: str) -> Asking:
+    path, body = await _chat(visitor, model, text)
+    return Asking(path, body | {"conversation_id": await _painters_talk(visitor)})
+
+
+async def _paint_in_native(visitor: Visitor, _model: str, text: str) -> Asking:
+    id = await _painters_talk(visitor)
+    return Asking(f"/api/palaver/conversations/{id}/messages", {"content": text})
+
+
+PAINTING: Final[Sequence[Way]] = (
+    Way("sessions", "paint", _paint_in_sessions, status=201),
+    Way("subscriptions", "paint", _paint_in_subscriptions, status=201),
+    Way("subscriptions", "paint anew", _paint_anew),
+    Way("streaming", "paint", _paint_in_streaming),
+    Way("streaming", "paint again", _paint_again),
+    Way("platform", "paint", _paint_in_platform),
+    Way("companion", "paint", _paint_in_companion),
+    Way("native", "paint", _paint_in_native, status=201),
+)
+"""The ways to ask for a picture: a chatbot makes it, or a model that is named."""
 
 
 def is_refused(way: Way, answer: Answer, limit: Limit) -> None:
@@ -135,7 +222,7 @@ def is_refused(way: Way, answer: Answer, limit: Limit) -> None:
             assert (body["limit"], body["window"]) == (name, limit.window.value)
             assert (body["reset_at"] is None) == (limit.window.value == "lifetime")
             sentence = body["detail"]
-        case "streaming":
+        case "streaming" | "native":
             assert list(body) == ["code", "message", "request_id"]
             assert body["code"] == "QUOTA_EXCEEDED"
             sentence = body["message"]

@@ -8,12 +8,23 @@ import pytest
 from msgspec import structs
 
 from palaver.config import Settings
+from palaver.domain.chatbots import ChatbotChange
 from palaver.domain.limits import LIMITS, MONEY, Limit
 from palaver.domain.models import ModelChange
 from palaver.domain.plans import PlanChange
 from palaver.domain.usage import MICRO
 from palaver.domain.users import SYSTEM, User
-from tests.across.asking import PROMPT_TOKENS, TEXT, WAYS, Way, allowance_of, is_refused
+from tests.across.asking import (
+    PAINTER,
+    PAINTING,
+    PROMPT_TOKENS,
+    TEXT,
+    WAYS,
+    Way,
+    allowance_of,
+    is_counted,
+    is_refused,
+)
 from tests.fakes.upstream import Upstream
 from tests.http import Answer, Palaver, Visitor, settled
 
@@ -21,7 +32,7 @@ REQUESTS = 200
 ALLOWED = 10
 MODEL = "sim/sim"
 ANSWER_TOKENS = 100
-MEASURES = ("messages", "tokens", "free_messages", "free_tokens", "cost_micro_usd")
+MEASURES = ("messages", "tokens", "free_messages", "free_tokens", "cost_micro_usd", "images")
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -49,16 +60,20 @@ async def subscribe(palaver: Palaver, user: User, limit: Limit) -> None:
     await services.subscriptions.assign(SYSTEM, user.id, plan_id=linked.plan.id)
 
 
-async def set_price(palaver: Palaver, *, is_free: bool) -> None:
-    """Let a token of the model cost a micro-dollar, or nothing."""
+async def set_model(palaver: Palaver, *, is_free: bool, paints: bool) -> None:
+    """Let a token of the model cost a micro-dollar, or nothing; let it make texts, or pictures."""
     registry = palaver.services.registry
     model = await registry.get(SYSTEM, MODEL)
     change = ModelChange(
+        type="image" if paints else "text",
         is_free=is_free,
         prompt_price_usd="1",
         completion_price_usd="1",
     )
     await registry.update(SYSTEM, model.id, change)
+    if paints:
+        painter = ChatbotChange(name="Painter", chatbot_type="image")
+        assert (await palaver.services.chatbots.create(SYSTEM, painter)).id == PAINTER
 
 
 async def browsers_of(palaver: Palaver, user: User) -> dict[str, Visitor]:
@@ -73,11 +88,11 @@ async def held_by(palaver: Palaver, user: User) -> int:
 
 
 async def ask(
-    palaver: Palaver, upstream: Upstream, user: User, *, count: int
+    palaver: Palaver, upstream: Upstream, user: User, limit: Limit, *, count: int
 ) -> Sequence[tuple[Way, Answer]]:
     """Ask so many times at once, through all contracts, of a provider that answers nobody yet."""
     browsers = await browsers_of(palaver, user)
-    ways = list(islice(cycle(WAYS), count))
+    ways = list(islice(cycle(PAINTING if limit.measure == "images" else WAYS), count))
     askings = await asyncio.gather(
         *(way.prepare(browsers[way.contract], MODEL, TEXT) for way in ways)
     )
@@ -101,11 +116,11 @@ async def ask(
 async def test_of_200_requests_at_once_exactly_ten_are_accepted(
     palaver: Palaver, upstream: Upstream, measure: str
 ) -> None:
-    await set_price(palaver, is_free=measure.startswith("free"))
+    await set_model(palaver, is_free=measure.startswith("free"), paints=measure == "images")
     for limit in (limit for limit in LIMITS if limit.measure == measure):
         person = await palaver.person(limit.attribute)
         await subscribe(palaver, person.user, limit)
-        outcome = await ask(palaver, upstream, person.user, count=REQUESTS)
+        outcome = await ask(palaver, upstream, person.user, limit, count=REQUESTS)
         accepted = [way for way, answer in outcome if answer.status == way.status]
         refused = [(way, answer) for way, answer in outcome if answer.status != way.status]
         assert (len(accepted), len(refused)) == (ALLOWED, REQUESTS - ALLOWED), limit.attribute
@@ -126,12 +141,11 @@ async def what_is_over_is_settled(
     ledger = palaver.services.ledger
     standing = await ledger.standing(SYSTEM, user.id)
     ((limited, used),) = standing.limits
-    is_counted = "messages" in limit.measure
-    assert used == ALLOWED if is_counted else 0 < used < limited.most - PROMPT_TOKENS
+    assert used == ALLOWED if is_counted(limit) else 0 < used < limited.most - PROMPT_TOKENS
     assert await ledger.recount(SYSTEM, user.id)
-    ((way, answer),) = await ask(palaver, upstream, user, count=1)
-    assert answer.status == (429 if is_counted else way.status)
+    ((way, answer),) = await ask(palaver, upstream, user, limit, count=1)
+    assert answer.status == (429 if is_counted(limit) else way.status)
 
 
 def test_every_limit_of_a_plan_is_tried() -> None:
-    assert {limit.measure for limit in LIMITS} - set(MEASURES) == {"images"}
+    assert {limit.measure for limit in LIMITS} == set(MEASURES)

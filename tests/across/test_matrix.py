@@ -92,5 +92,5 @@ async def test_the_provider_is_sent_the_same_history_whatever_was_spoken(
         for turn in upstream.requests[-1].body["messages"]
         if turn["role"] != "system"
     ]
-    said = [turn for number in range(5) for turn in exchange(f"message {number}")]
+    said = [turn for number in range(len(TONGUES)) for turn in exchange(f"message {number}")]
     assert turns == said[:-1]

@@ -1,4 +1,4 @@
-"""The five contracts as ways to do the same things: begin, find, read, go on, rename, delete."""
+"""All contracts as ways to do the same things: begin, find, read, go on, rename, delete."""
 
 from typing import Any, Protocol
 
@@ -181,4 +181,37 @@ class Companion(_Plain):
         ok(await visitor.post("/api/chat", {"messages": [said], "conversation_id": key}))
 
 
-TONGUES: list[Tongue] = [Sessions(), Subscriptions(), Streaming(), Platform(), Companion()]
+class Native(_Plain):
+    """`native`: messages that are answered in the background."""
+
+    name = "native"
+    renames = deletes = True
+    base = "/api/palaver/conversations"
+
+    async def titles(self, visitor: Visitor) -> dict[Any, str]:
+        return {row["id"]: row["title"] for row in ok(await visitor.get(self.base))["items"]}
+
+    async def read(self, visitor: Visitor, key: Any) -> list[Said]:
+        listed = ok(await visitor.get(self._messages(key)))["items"]
+        return [(row["role"], row["content"]) for row in listed]
+
+    async def say(self, visitor: Visitor, key: Any, text: str) -> None:
+        ok(await visitor.post(self._messages(key), {"content": text}))
+
+        async def is_answered() -> bool:
+            return (await self.read(visitor, key))[-1][0] == "assistant"
+
+        await settled(is_answered)
+
+    async def delete(self, visitor: Visitor, key: Any) -> None:
+        assert (await visitor.delete(f"{self.base}/{key}")).status == 204
+
+
+TONGUES: list[Tongue] = [
+    Sessions(),
+    Subscriptions(),
+    Streaming(),
+    Platform(),
+    Companion(),
+    Native(),
+]

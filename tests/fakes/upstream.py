@@ -46,6 +46,7 @@ class _ChatAnswer(Answer):
                     await self._complete()
             case "POST", "/v1/images/generations":
                 self.script = upstream.script_for(seen)
+                await upstream.gate.wait()
                 if not await self.refused():
                     await self._paint()
             case "GET", "/pictures/1.png":

@@ -1,5 +1,6 @@
 """Pictures, at the addresses that the chapter "Chatbots" names."""
 
+from pathlib import Path
 from typing import Final
 
 from starlette.responses import FileResponse, Response
@@ -8,10 +9,8 @@ from palaver.domain.errors import NotFound
 from palaver.web import pictures
 from palaver.web.call import Call
 
-_A_DAY: Final = "private, max-age=86400"
+_KEPT: Final = {"cache-control": "private, max-age=86400", "x-content-type-options": "nosniff"}
 _GIVEN: Final = {
-    "cache-control": _A_DAY,
-    "x-content-type-options": "nosniff",
     "content-security-policy": "default-src 'none'; sandbox",
     "content-disposition": "inline",
 }
@@ -30,13 +29,17 @@ class Image(FileResponse):
     media_type = "image/*"
 
 
-async def own_image(call: Call, name: str) -> Image:
+class NotModified(Response):
+    """The client has it already."""
+
+
+async def own_image(call: Call, name: str) -> Image | NotModified:
     """Send a picture that was made for the caller, or given by them; nobody else finds it.
 
     Contract: "Get Session Messages" (`image_url`).
     """
     picture, path = await call.services.pictures.find(call.actor, name)
-    return Image(path, headers=_GIVEN, media_type=picture.media_type)
+    return _sent(call, path, picture.media_type)
 
 
 async def nothing(call: Call, folder: str, name: str) -> Png:  # noqa: ARG001  # see below
@@ -44,20 +47,26 @@ async def nothing(call: Call, folder: str, name: str) -> Png:  # noqa: ARG001  #
     raise NotFound("file")
 
 
-async def chatbot_image(call: Call, name: str) -> Png | Image:
+async def chatbot_image(call: Call, name: str) -> Png | Image | NotModified:
     """Send the picture of a chatbot, to everybody who has signed in.
 
     Contract: "List Available Chatbots".
     """
     if name not in pictures.NAMES:
         media_type, path = await call.services.portraits.find(call.actor, name)
-        return Image(path, headers=_GIVEN, media_type=media_type)
+        return _sent(call, path, media_type)
     picture = pictures.load(name)
-    headers = {
-        "etag": f'"{picture.tag}"',
-        "cache-control": _A_DAY,
-        "x-content-type-options": "nosniff",
-    }
-    if call.header(b"if-none-match") == headers["etag"]:
-        return Png(None, 304, headers)
-    return Png(picture.content, 200, headers)
+    headers = _KEPT | {"etag": f'"{picture.tag}"'}
+    return _unchanged(call, headers) or Png(picture.content, 200, headers)
+
+
+def _sent(call: Call, path: Path, media_type: str) -> Image | NotModified:
+    """Send a file of ours: another picture has another name."""
+    headers = _KEPT | _GIVEN | {"etag": f'"{path.name}"'}
+    return _unchanged(call, headers) or Image(path, headers=headers, media_type=media_type)
+
+
+def _unchanged(call: Call, headers: dict[str, str]) -> NotModified | None:
+    if call.header(b"if-none-match") != headers["etag"]:
+        return None
+    return NotModified(None, 304, headers)
