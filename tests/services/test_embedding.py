@@ -18,7 +18,7 @@ from palaver.services.folding import Folder
 from palaver.services.memories import MemoryService
 from palaver.services.retrieval import NO_EMBEDDER, NOT_YET, RetrievalService
 from palaver.storage.database import Database
-from palaver.storage.statements import Statement
+from palaver.storage.statements import Engine, Statement
 from tests.cast import a_cast
 from tests.fakes.clock import StillClock
 from tests.fakes.embedder import WordEmbedder
@@ -56,6 +56,13 @@ async def embed_all(embedding: EmbeddingService) -> None:
     while (pause := await embedding.embed_some(SYSTEM)) == 0:
         pass
     assert pause in (IDLE_SECONDS, NEVER_SECONDS)
+
+
+async def embed_and_close(library: Library, embedder: WordEmbedder | None) -> None:
+    """Run a worker until nothing is left, and end it."""
+    embedding = EmbeddingService(library.db, embedder, clock=library.clock)
+    await embed_all(embedding)
+    await embedding.close()
 
 
 async def a_memory(library: Library, text: str, *, by: Actor | None = None) -> None:
@@ -127,14 +134,14 @@ async def test_another_embedder_does_all_anew_and_none_keeps_what_there_is(
     library: Library,
 ) -> None:
     document = await library.read("The cat sleeps.")
-    await embed_all(embedding_of(library))
+    await embed_and_close(library, WordEmbedder())
     other = WordEmbedder("fake/other", dimensions=64)
-    await embed_all(embedding_of(library, other))
+    await embed_and_close(library, other)
     found = await library.documents.get(library.owner, document.uuid)
     assert (found.embedded, found.embedder) == (1, "fake/other")
     assert await library.count("vectors") == 1
     assert await library.count("vector_bits") == 1
-    await embed_all(EmbeddingService(library.db, None, clock=library.clock))
+    await embed_and_close(library, None)
     found = await library.documents.get(library.owner, document.uuid)
     assert (found.embedded, found.embedder, found.has_vectors) == (0, None, False)
     retrieved = await RetrievalService(library.db).find(
@@ -142,7 +149,7 @@ async def test_another_embedder_does_all_anew_and_none_keeps_what_there_is(
     )
     assert retrieved.note == NO_EMBEDDER
     asked = len(other.asked)
-    await embed_all(embedding_of(library, other))
+    await embed_and_close(library, other)
     found = await library.documents.get(library.owner, document.uuid)
     assert (found.embedded, found.embedder) == (1, "fake/other")
     assert len(other.asked) == asked, "what is kept is not embedded again"
@@ -267,3 +274,25 @@ async def test_a_question_is_paid_beside_its_answer(library: Library) -> None:
     await finder.find(library.stranger.owner_id, "two words", kind=SearchKind.MEMORY, limit=5)
     await embedding.close()
     assert [tokens for _, tokens, _ in await lines(library)] == [4, 2], "once, and by who asked"
+
+
+async def test_of_several_workers_one_embeds_and_another_goes_on_when_it_ends(
+    library: Library,
+) -> None:
+    if library.db.engine is Engine.SQLITE:
+        pytest.skip("there is one worker")
+    first, second = WordEmbedder(), WordEmbedder()
+    workers = [embedding_of(library, embedder) for embedder in (first, second)]
+    await a_memory(library, "one")
+    await embed_all(workers[0])
+    await a_memory(library, "two")
+    await embed_all(workers[1])
+    assert (first.asked, second.asked) == (["one"], [])
+    await workers[0].close()
+    await embed_all(workers[1])
+    assert (first.asked, second.asked) == (["one"], ["two"])
+    await a_memory(library, "three")
+    library.clock.move(seconds=600)  # the second has died
+    third = WordEmbedder()
+    await embed_all(embedding_of(library, third))
+    assert third.asked == ["three"]

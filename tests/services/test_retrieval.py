@@ -371,3 +371,13 @@ async def test_what_lacks_a_vector_is_shared_out_among_its_owners(garden):
     assert few in refs
     assert len(refs) == 5, "a share each"
     assert set(refs) - {few} < set(many)
+
+
+def test_a_place_by_words_counts_as_far_as_the_words_go():
+    exact = retrieval.fused(SearchKind.CHUNK, {1: 0.6, 2: 0.1}, [2, 3, 4, 5, 6, 7, 1])
+    assert exact[0].ref == 1, "what has the words is not outvoted by what is alike"
+    vague = retrieval.fused(SearchKind.CHUNK, {1: 0.05, 2: 0.04}, [3, 4, 5, 1])
+    assert vague[0].ref == 3, "a word in common does not outvote what is meant"
+    assert all(0 < hit.score <= 1 for hit in (*exact, *vague))
+    assert retrieval.fused(SearchKind.CHUNK, {1: 0.05}, None)[0].score == 1
+    assert retrieval.fused(SearchKind.CHUNK, {}, [1])[0].score == 1

@@ -6,6 +6,7 @@ is, and what another model has left behind is purged (`RetrievalService.purge`).
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
@@ -17,9 +18,11 @@ from palaver.domain.search import SearchKind
 from palaver.domain.tokens import estimate_tokens
 from palaver.domain.users import Actor
 from palaver.domain.vectors import Packed, packed
-from palaver.kit.clock import Clock, system_clock
+from palaver.kit.clock import SECOND, Clock, system_clock
+from palaver.kit.ids import new_uuid
 from palaver.services.embedding_costs import EmbeddingCosts
-from palaver.storage.database import Database, retrying
+from palaver.storage.database import Database, DatabaseError, retrying
+from palaver.storage.statements import Engine
 from palaver.storage.vectors import Lacking
 
 log = logging.getLogger(__name__)
@@ -32,6 +35,7 @@ IDLE_SECONDS: Final = 1.0
 NEVER_SECONDS: Final = 3_600.0
 BACKOFF_SECONDS: Final = 2.0  # after a failure; doubles
 BACKOFF_MAX_SECONDS: Final = 300.0
+TURN: Final = 300 * SECOND  # of one worker, when it dies; a batch takes less
 SHORT_LENGTH: Final = 1_000  # code points of a text whose whole was refused
 PROBE: Final = "palaver"
 
@@ -50,10 +54,16 @@ class EmbeddingService:
         self.costs = EmbeddingCosts(db, "" if embedder is None else embedder.id, clock=clock)
         self._after = dict.fromkeys(KINDS, 0)  # the owner who was served last
         self._failures = 0
+        self._clock = clock
+        self._holder = "" if db.engine is Engine.SQLITE else new_uuid()  # there we are alone
 
     async def close(self) -> None:
         """Wait until all is paid, and give the embedder up."""
         await self.costs.close()
+        if self._holder and self.embedder is not None:
+            with contextlib.suppress(DatabaseError):
+                async with self.db.transaction() as tx:
+                    await tx.embeddings.end_turn(self._holder)
         if self.embedder is not None:
             await self.embedder.close()
 
@@ -89,6 +99,8 @@ class EmbeddingService:
     async def _embed_kind(self, embedder: Embedder, kind: SearchKind) -> bool:
         """Embed a batch; False where nothing can be. Raises `ProviderError`."""
         wanted = await self._next(embedder, kind)
+        if not wanted or not await self._take_turn():
+            return False
         held = await self.costs.hold(_shares(wanted))
         affordable = {each: text for each, text in wanted.items() if each.owner_id in held}
         used: dict[int, UsageReported] = {}
@@ -100,6 +112,14 @@ class EmbeddingService:
             for owner_id, share in held.items():
                 await self.costs.settle(owner_id, used.get(owner_id), share)
         return bool(vectors)
+
+    async def _take_turn(self) -> bool:
+        """Tell whether it is this worker that embeds: two would pay for the same."""
+        if not self._holder:
+            return True
+        at = self._clock()
+        async with self.db.transaction() as tx:
+            return await tx.embeddings.take_turn(self._holder, at=at, until=at + TURN)
 
     async def _next(self, embedder: Embedder, kind: SearchKind) -> _Texts:
         """Return texts of several users whose turn it is."""

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 EMBEDDING_SECONDS: Final = 0.15
 OWN_ROWS_MAX: Final = 128  # that are folded before a search; only an import leaves more behind
 TEXT_MAX: Final = 10_000  # code points of a question that count
+EMBEDDED_MAX: Final = 2_000  # code points of it that are embedded: many models take 512 tokens
 WORDS_MAX: Final = 400  # of it that are looked up
 RANKED_MAX: Final = 1_000  # by words; those that are gone, and not yet folded, are passed over
 DEPTH: Final = 100  # hits of each way that are fused
@@ -137,6 +138,7 @@ class RetrievalService:
 
     async def _embedded(self, embedder: Embedder, owner_id: int, text: str) -> Packed:
         """Return a question's vector. One answer looks for memories and for chunks with it."""
+        text = text[:EMBEDDED_MAX]
         asked = owner_id, text
         if (known := self._asked.get(asked)) is not None:
             return known

@@ -87,6 +87,16 @@ _WITH_EMBEDDER: Final = Statement(
 _FORGET: Final[Statement[None]] = Statement(
     "update documents set embedder = null, embedded = 0 where id = :id"
 )
+_TAKE_TURN: Final = Statement(
+    """insert into embedding_turns (id, holder, held_until) values (1, :holder, :until)
+    on conflict (id) do update set holder = excluded.holder, held_until = excluded.held_until
+        where embedding_turns.holder = excluded.holder or embedding_turns.held_until < :at
+    returning id""",
+    _id,
+)
+_END_TURN: Final[Statement[None]] = Statement(
+    "update embedding_turns set held_until = 0 where id = 1 and holder = :holder"
+)
 
 
 class EmbeddingStore:
@@ -94,6 +104,15 @@ class EmbeddingStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    async def take_turn(self, holder: str, *, at: int, until: int) -> bool:
+        """Let one of several workers embed; False where another does."""
+        given = {"holder": holder, "at": at, "until": until}
+        return await self._connection.one(_TAKE_TURN, **given) is not None
+
+    async def end_turn(self, holder: str) -> None:
+        """Let another worker go on at once."""
+        await self._connection.run(_END_TURN, holder=holder)
 
     async def texts(self, kind: SearchKind, refs: Iterable[int]) -> dict[int, str]:
         """Return the texts behind refs, those that are still there."""

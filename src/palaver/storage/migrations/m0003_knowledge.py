@@ -159,6 +159,12 @@ create table vector_spaces (
     name text not null unique
 ) {strict};
 
+create table embedding_turns (
+    id {int} primary key,
+    holder text not null,
+    held_until {int} not null
+) {strict};
+
 create table vector_bits (
     owner_id {int} not null,
     kind {int} not null,

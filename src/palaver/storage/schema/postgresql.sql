@@ -133,6 +133,13 @@ CREATE INDEX documents_by_owner ON documents (owner_id, updated_at DESC, id DESC
 
 CREATE INDEX documents_pending ON documents (owner_id, id, leased_until, size_bytes) WHERE ((status = 'pending'::text) AND (deleted_at IS NULL));
 
+create table embedding_turns (
+    id bigint not null,
+    holder text not null,
+    held_until bigint not null,
+    PRIMARY KEY (id)
+);
+
 create table facts (
     name text not null,
     value text not null,

@@ -116,6 +116,12 @@ CREATE INDEX documents_by_owner on documents (owner_id, updated_at desc, id desc
 CREATE INDEX documents_pending on documents (owner_id, id, leased_until, size_bytes)
     where status = 'pending' and deleted_at is null;
 
+CREATE TABLE embedding_turns (
+    id integer primary key,
+    holder text not null,
+    held_until integer not null
+) strict;
+
 CREATE TABLE facts (
     name text primary key,
     value text not null
