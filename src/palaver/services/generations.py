@@ -187,16 +187,21 @@ class GenerationService:
         messages = await append_messages(tx, actor, conversation, turns, pictures=pictures, at=at)
         return replace(conversation, active_message_id=messages[-1].id), messages[-1]
 
-    async def retry(self, actor: Actor, key: Key, choice: Choice) -> tuple[Message, Generation]:
+    async def retry(
+        self, actor: Actor, key: Key, choice: Choice, *, uuid: str | None = None
+    ) -> tuple[Message, Generation]:
         """Ask the newest user message again, as a sibling of it; what runs there is cancelled.
 
-        Raises as `answer` does.
+        Raises as `answer` does, `DomainError` (`CONFLICT`) where it is not the one with this uuid.
         """
         async with self.db.read(snapshot=True) as tx:
             if (made := await made_before(tx, actor)) is not None:
                 return made[1:]
             conversation = await get_conversation(tx, actor, key)
             question, _ = await newest_run(tx, conversation)
+        if uuid not in (None, question.uuid):
+            message = "This conversation has gone on since: only its newest message is asked again."
+            raise DomainError(message, kind=ErrorKind.CONFLICT)
         order = await self.starter.order(actor, conversation, choice, question=question.text)
         await self._make_way(actor, conversation, question, order)
         async with self.db.transaction() as tx:

@@ -282,6 +282,37 @@ class TestGenerations:
         replayed = await followed(owner, told["generation"]["id"])
         assert replayed[-1] == events[-1]
 
+    async def test_the_newest_question_is_asked_again(
+        self, owner: Visitor, upstream: Upstream
+    ) -> None:
+        id = await a_conversation(owner)
+        first = await asked(owner, id, "One")
+        second = await asked(owner, id, "Two")
+        upstream.requests.clear()
+        path = f"{GENERATIONS}/{second['generation']['id']}/retry"
+        answer = await owner.post(path, {"temperature": 0.1})
+        assert answer.status == 201
+        assert answer.json["message"]["parent_id"] == first["generation"]["answer_id"]
+        await ended(owner, answer.json["generation"]["id"])
+        shown = await messages_of(owner, id)
+        assert [each["content"] for each in shown] == ["One", ANSWER, "Two", ANSWER]
+        assert shown[2]["id"] == answer.json["message"]["id"] != second["message"]["id"]
+        assert upstream.requests[0].body["temperature"] == 0.1
+        for old in (first, second):
+            late = await owner.post(f"{GENERATIONS}/{old['generation']['id']}/retry")
+            assert_error(late, 409, "CONFLICT")
+
+    async def test_one_that_failed_is_asked_again_without_a_body(
+        self, owner: Visitor, upstream: Upstream
+    ) -> None:
+        id = await a_conversation(owner)
+        upstream.plan(error(400, "No."))
+        told = await asked(owner, id)
+        answer = await owner.post(f"{GENERATIONS}/{told['generation']['id']}/retry")
+        assert answer.status == 201
+        await ended(owner, answer.json["generation"]["id"])
+        assert [each["role"] for each in await messages_of(owner, id)] == ["user", "assistant"]
+
     async def test_what_belongs_to_somebody_else_is_not_there(
         self, owner: Visitor, stranger: Visitor, palaver: Palaver
     ) -> None:
@@ -291,6 +322,7 @@ class TestGenerations:
                 await stranger.get(f"{GENERATIONS}/{id}"),
                 await stranger.get(f"{GENERATIONS}/{id}/events"),
                 await stranger.post(f"{GENERATIONS}/{id}/cancel"),
+                await stranger.post(f"{GENERATIONS}/{id}/retry"),
             ):
                 assert_error(answer, 404, "NOT_FOUND")
         nobody = palaver.visitor()

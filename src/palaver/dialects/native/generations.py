@@ -1,6 +1,7 @@
 """The chapter "Generations"."""
 
 from palaver.dialects.native import generations_wire as wire
+from palaver.dialects.native.messages_wire import Asking, Sent
 from palaver.dialects.native.stream import GenerationFrames
 from palaver.web.binding import Uuid
 from palaver.web.call import Call
@@ -26,6 +27,16 @@ async def follow(
     run = await call.services.branches.run(call.actor, generation_id)
     reader = await call.services.generations.follow(call.actor, run.uuid, after=seen)
     return EventStream(reader, GenerationFrames(run, after=seen), generation_uuid=run.uuid)
+
+
+async def retry(call: Call, generation_id: Uuid, body: Asking) -> Sent:
+    """Ask the same again, in place of what was answered. Contract: "Retry Generation"."""
+    branches = call.services.branches
+    run = await branches.run(call.actor, generation_id)
+    message, generation = await call.services.generations.retry(
+        call.actor, run.conversation_uuid, body.choice, uuid=run.message_uuid
+    )
+    return Sent.of(*await branches.sent(call.actor, message, generation))
 
 
 async def cancel(call: Call, generation_id: Uuid) -> wire.Generation:

@@ -1,7 +1,6 @@
 """The chapter "Messages"."""
 
 from palaver.dialects.native import messages_wire as wire
-from palaver.dialects.native.generations_wire import Generation
 from palaver.dialects.native.wire import Limit
 from palaver.services.branches import PAGE
 from palaver.web.binding import Uuid
@@ -28,5 +27,4 @@ async def send(call: Call, conversation_id: Uuid, body: wire.MessageSend) -> wir
         parent_id=body.parent,
         image_ids=body.images,
     )
-    sent, run = await call.services.branches.sent(call.actor, message, generation)
-    return wire.Sent(wire.Message.of(sent), Generation.of(run))
+    return wire.Sent.of(*await call.services.branches.sent(call.actor, message, generation))

@@ -10,6 +10,7 @@ from palaver.dialects.native.conversations_wire import ModelName
 from palaver.dialects.native.generations_wire import Generation, Run
 from palaver.dialects.native.images_wire import Image
 from palaver.dialects.native.wire import Id, Time, render_time
+from palaver.domain import generations
 from palaver.domain.cursors import Stretch
 from palaver.domain.generations import Options
 from palaver.domain.pictures import PER_MESSAGE, attached
@@ -20,12 +21,9 @@ from palaver.services.starting import Choice
 Content: TypeAlias = Annotated[str, Meta(extra_json_schema={"minLength": 1, "pattern": r"\S"})]
 
 
-class MessageSend(Struct, kw_only=True):
-    """What somebody says, below which message, and how it is to be answered."""
+class Asking(Struct, kw_only=True):
+    """How a message is to be answered."""
 
-    content: Content
-    image_ids: Annotated[list[UUID], Meta(max_length=PER_MESSAGE)] = []
-    parent_id: UUID | UnsetType | None = UNSET
     model: ModelName | None = None
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
@@ -33,16 +31,6 @@ class MessageSend(Struct, kw_only=True):
     use_rag: bool | None = None
     use_web_grounding: bool | None = None
     use_extended_thinking: bool | None = None
-
-    @property
-    def images(self) -> Sequence[str]:
-        """Return the uuids of its pictures."""
-        return [str(id) for id in self.image_ids]
-
-    @property
-    def parent(self) -> str | UnsetType | None:
-        """Return the uuid of the message below which it is to stand, UNSET for wherever."""
-        return str(self.parent_id) if isinstance(self.parent_id, UUID) else self.parent_id
 
     @property
     def choice(self) -> Choice:
@@ -56,6 +44,24 @@ class MessageSend(Struct, kw_only=True):
             use_extended_thinking=self.use_extended_thinking,
         )
         return Choice(model=self.model, options=options)
+
+
+class MessageSend(Asking, kw_only=True):
+    """What somebody says, below which message, and how it is to be answered."""
+
+    content: Content
+    image_ids: Annotated[list[UUID], Meta(max_length=PER_MESSAGE)] = []
+    parent_id: UUID | UnsetType | None = UNSET
+
+    @property
+    def images(self) -> Sequence[str]:
+        """Return the uuids of its pictures."""
+        return [str(id) for id in self.image_ids]
+
+    @property
+    def parent(self) -> str | UnsetType | None:
+        """Return the uuid of the message below which it is to stand, UNSET for wherever."""
+        return str(self.parent_id) if isinstance(self.parent_id, UUID) else self.parent_id
 
 
 class Message(Struct, kw_only=True, gc=False):
@@ -110,3 +116,8 @@ class Sent(Struct):
 
     message: Message
     generation: Generation
+
+    @classmethod
+    def of(cls, shown: ShownMessage, run: generations.ShownRun) -> "Sent":
+        """Render both."""
+        return cls(Message.of(shown), Generation.of(run))

@@ -66,6 +66,13 @@ ENDPOINTS: Final = (
         "GET", "/api/palaver/generations/{generation_id}/events", generations.follow, events=EVENTS
     ),
     Endpoint("POST", "/api/palaver/generations/{generation_id}/cancel", generations.cancel),
+    Endpoint(
+        "POST",
+        "/api/palaver/generations/{generation_id}/retry",
+        generations.retry,
+        status=201,
+        refuses=(*CLASH, 429, *MODEL_REFUSES),
+    ),
     # Images
     Endpoint(
         "POST",
