@@ -14,11 +14,12 @@ from palaver import __version__
 from palaver.config import Settings, bootstrap_token, secret_key
 from palaver.config.providers import SETTINGS as PROVIDER_SETTINGS
 from palaver.dialects import DIALECTS
-from palaver.domain.accounts import AccountPolicy, RegistrationMode
+from palaver.domain.accounts import AccountPolicy, RegistrationMode, SecondFactorDuty
 from palaver.domain.documents import DocumentCaps
 from palaver.domain.embedders import Embedder
 from palaver.domain.extraction import Extractor
 from palaver.domain.passwords import PasswordPolicy
+from palaver.domain.identity_providers import LinkByEmail, SingleSignOn
 from palaver.domain.providers import Provider
 from palaver.domain.rates import RateLimits
 from palaver.domain.usage import MICRO
@@ -28,8 +29,10 @@ from palaver.kit.clock import Clock, system_clock
 from palaver.outbound.embedders import build as build_embedder
 from palaver.outbound.extractor import build as build_extractor
 from palaver.outbound.gate import Gate
+from palaver.outbound.oidc import build as build_identity_provider
 from palaver.outbound.pages import PageReader
 from palaver.outbound.web_search import build as build_search
+from palaver.outbound.webhooks import GatedSender
 from palaver.providers import build as build_provider
 from palaver.services import identity
 from palaver.services.aliases import AliasService
@@ -39,9 +42,11 @@ from palaver.services.calls import CallService
 from palaver.services.chatbots import ChatbotService
 from palaver.services.completions import CompletionService
 from palaver.services.conversations import ConversationService
+from palaver.services.deliveries import DeliveryService
 from palaver.services.documents import DocumentService
 from palaver.services.driver import Driver
 from palaver.services.embedding import EmbeddingService
+from palaver.services.erasure import ErasureService
 from palaver.services.exchanges import ExchangeService
 from palaver.services.gathering import Gatherer
 from palaver.services.generations import GenerationService
@@ -64,13 +69,16 @@ from palaver.services.rates import RateService
 from palaver.services.readers import ReaderService
 from palaver.services.registry import RegistryService
 from palaver.services.retrieval import RetrievalService
+from palaver.services.sealing import Sealer
 from palaver.services.search import SearchService
 from palaver.services.services import Services
+from palaver.services.single_sign_on import SingleSignOnService
 from palaver.services.sources import SourceService
 from palaver.services.starting import Starter
 from palaver.services.subscriptions import SubscriptionService
 from palaver.services.titles import TitleService
 from palaver.services.usage import UsageService
+from palaver.services.webhooks import WebhookService
 from palaver.storage.database import Database
 from palaver.storage.files import Files
 from palaver.storage.log import DatabaseLog
@@ -86,6 +94,7 @@ from palaver.web.cors import Cors
 from palaver.web.server import serve as serve_http
 from palaver.web.settings import WebSettings
 
+WEBHOOK_SECRETS: Final = "webhooks"  # what their secrets are sealed for
 DRAIN_SECONDS: Final = 5.0
 """How long running answers may take to end when the server stops; the rest is handed over."""
 
@@ -165,6 +174,19 @@ async def opened(
         generations = GenerationService(db, driver, starter, clock=clock)
         people = identity.build(db, policy, clock=clock)
         stack.callback(people.passwords.close)
+        single_sign_on = SingleSignOnService(
+            db,
+            [build_identity_provider(given, clock=clock) for given in settings.identity_providers],
+            policy=policy,
+            settings=SingleSignOn(
+                redirects=frozenset(settings.sso_redirects),
+                link_by_email=LinkByEmail(settings.sso_link_by_email),
+            ),
+            openings=people.sessions.openings,
+            throttle=people.registrations.throttle,
+            clock=clock,
+        )
+        stack.push_async_callback(single_sign_on.close)
         calls = CallService(db, asker, clock=clock)
         stack.push_async_callback(calls.close)
         completions = CompletionService(calls, starter)
@@ -172,21 +194,39 @@ async def opened(
         search = SearchService(db)
         files = Files(settings.data_dir / "documents")
         ingestion = IngestionService(db, files, extractor, search, clock=clock)
+        conversations = ConversationService(db, driver, clock=clock)
+        documents = DocumentService(
+            db,
+            files,
+            caps=DocumentCaps(settings.documents_per_user, settings.documents_bytes_per_user),
+            on_waiting=ingestion.lanes.tell,
+            clock=clock,
+        )
+        sender = webhook_sender(settings)
+        stack.push_async_callback(sender.close)
+        sealer = Sealer(policy.secret_key, WEBHOOK_SECRETS)
+        deliveries = DeliveryService(
+            db,
+            sender,
+            sealer,
+            tells_administration_texts=settings.webhook_admin_text,
+            kept_days=settings.webhook_log_days,
+            clock=clock,
+        )
         services = Services(
             accounts=people.accounts,
             aliases=alias_service(settings, models),
+            api_keys=people.api_keys,
             audit=people.audit,
             branches=BranchService(db),
             calls=calls,
             chatbots=chatbots,
             completions=completions,
-            conversations=ConversationService(db, driver, clock=clock),
-            documents=DocumentService(
-                db,
-                files,
-                caps=DocumentCaps(settings.documents_per_user, settings.documents_bytes_per_user),
-                on_waiting=ingestion.lanes.tell,
-                clock=clock,
+            conversations=conversations,
+            deliveries=deliveries,
+            documents=documents,
+            erasure=ErasureService(
+                db, conversations=conversations, documents=documents, memories=memories
             ),
             exchanges=ExchangeService(db, driver, clock=clock),
             generations=generations,
@@ -201,6 +241,7 @@ async def opened(
             ),
             models=models,
             options=OptionService(db, models, asker),
+            password_resets=people.password_resets,
             pictures=pictures,
             plans=PlanService(db, clock=clock),
             portraits=PortraitService(
@@ -218,11 +259,14 @@ async def opened(
             ),
             retrieval=finder,
             search=search,
+            second_factor=people.second_factor,
             sessions=people.sessions,
+            single_sign_on=single_sign_on,
             sources=SourceService(db),
             subscriptions=SubscriptionService(db, clock=clock),
             titles=TitleService(db, models, calls, clock=clock),
             usage=UsageService(db),
+            webhooks=WebhookService(db, sender, sealer, clock=clock),
         )
         await runs.start()
         stack.push_async_callback(runs.close)
@@ -234,6 +278,7 @@ async def opened(
             embedding,
         )
         await ingestion.begin(SYSTEM)
+        await deliveries.begin(SYSTEM)
         background.start()
         stack.push_async_callback(background.close)
         yield House(settings, db, runs, services, application(settings, services))
@@ -252,6 +297,15 @@ def grounding_service(
         cost_micro_usd=round(settings.web_search_cost_usd * MICRO),
         clock=clock,
     )
+
+
+def webhook_sender(settings: Settings) -> GatedSender:
+    """Return what sends webhooks, by a gate of its own: no page waits for its connections.
+
+    Many endpoints are on one host, and none waits for another's: `DeliveryService` bounds them.
+    """
+    allowed = [ip_network(given) for given in settings.outbound_allow_networks]
+    return GatedSender(Gate(allowed, connections_per_host=0))
 
 
 def application(settings: Settings, services: Services) -> ASGIApp:
@@ -297,6 +351,7 @@ def account_policy(settings: Settings) -> AccountPolicy:
         secret_key=secret_key(settings),
         registration=RegistrationMode(settings.registration),
         password_policy=PasswordPolicy(settings.password_policy),
+        second_factor=SecondFactorDuty(settings.require_second_factor),
         session_lifetime_seconds=settings.session_lifetime_seconds,
         attempts_per_minute=settings.login_attempts_per_minute,
         bootstrap_token=bootstrap_token(settings) or "",

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from palaver import __version__
-from palaver.commands.options import add_models, add_plans
+from palaver.commands.options import add_models, add_plans, add_webhooks
 
 Command = Callable[[argparse.Namespace], Awaitable[int]]
 
@@ -64,10 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     add("migrate", "Bring the database up to date, and stop")
     routes = add("routes", "Print every URL, and the function that answers it")
     routes.add_argument("word", nargs="?", default="", help="only routes that hold this text")
-    _add_users(add("user", "Make, promote and list accounts"))
+    _add_users(add("user", "Make, promote, mend and list accounts"))
     add_plans(add("plan", "Make, change and list plans, and put people on them"))
     add_models(add("model", "List, add and change models"))
     _add_usage(add("usage", "Show what plans leave to people, and count it anew"))
+    add_webhooks(add("webhook", "List and test webhooks, and send again what they were told"))
     return parser
 
 
@@ -92,4 +93,12 @@ def _add_users(parser: argparse.ArgumentParser) -> None:
     )
     promote = verbs.add_parser("promote", help="make an account an administrator")
     promote.add_argument("username", help="the user name or e-mail address")
+    reset = verbs.add_parser(
+        "reset-password", help="print a link by which somebody chooses a new password, once"
+    )
+    reset.add_argument("username", help="the user name or e-mail address")
+    remove = verbs.add_parser(
+        "remove-second-factor", help="let somebody who lost it sign in by the password alone"
+    )
+    remove.add_argument("username", help="the user name or e-mail address")
     verbs.add_parser("list", help="print all accounts")

@@ -145,9 +145,43 @@ class Session(msgspec.Struct, frozen=True, gc=False):
         """Tell whether it is a browser's, and no family of tokens."""
         return self.token_hash is not None
 
+    @property
+    def device(self) -> str:
+        """Return what it was opened on, as far as that can be told: "Firefox on Linux"."""
+        return device_name(self.user_agent or "")
+
     def is_live(self, *, at: int) -> bool:
         """Tell whether this sign-in still counts."""
         return self.ended_at is None and at < self.expires_at
+
+
+_BROWSERS: Final = (
+    # In this order: most name several others as well.
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+    ("curl/", "curl"),
+)
+_SYSTEMS: Final = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
+
+
+def device_name(user_agent: str) -> str:
+    """Return what a person calls the program and the system behind a `User-Agent`."""
+    program = next((name for mark, name in _BROWSERS if mark in user_agent), "")
+    system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
+    if program and system:
+        return f"{program} on {system}"
+    return program or system or user_agent.partition("/")[0][:50] or "Unknown"
 
 
 class CookieSignIn(msgspec.Struct, frozen=True):

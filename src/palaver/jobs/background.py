@@ -3,8 +3,10 @@
 from typing import Final
 
 from palaver.domain.users import SYSTEM, Actor
+from palaver.jobs.deliver_webhooks import deliver_webhooks
 from palaver.jobs.embed_texts import embed_texts
 from palaver.jobs.end_readers import end_readers
+from palaver.jobs.erase_accounts import erase_account
 from palaver.jobs.extract_memories import extract_memories
 from palaver.jobs.fold_search import fold_search
 from palaver.jobs.ingest_documents import ingest_documents
@@ -19,6 +21,7 @@ from palaver.jobs.title_conversations import title_conversation
 from palaver.jobs.wake_followers import wake_followers
 from palaver.jobs.worker import JobWorker
 from palaver.kit.clock import DAY, Clock, system_clock
+from palaver.services.accounts import ERASE_JOB
 from palaver.services.conversations import PURGE_JOB
 from palaver.services.documents import PURGE_JOB as PURGE_DOCUMENT
 from palaver.services.embedding import EmbeddingService
@@ -65,6 +68,7 @@ class Background:
             step = ingest_documents(self._ingestion, lane)
             self._loops.start(step, name=f"read documents: {lane.name}")
         self._loops.start(embed_texts(self._embedding), name="embed texts")
+        self._loops.start(deliver_webhooks(self._services.deliveries), name="deliver webhooks")
         self._loops.start(self._begin, name="begin")
 
     def wake(self) -> None:
@@ -74,6 +78,7 @@ class Background:
     async def close(self) -> None:
         """Stop; what was not finished is done later, here or elsewhere."""
         await self._loops.close()
+        await self._services.deliveries.close()
         await self._worker.close()
 
     async def _begin(self) -> float:
@@ -103,13 +108,17 @@ def build(
         purge.events,
         purge.deleted_messages,
         sessions,
+        services.api_keys.purge,
+        services.password_resets.purge,
         services.ledger.forget_steps,
         services.rates.purge,
         services.retrieval.purge,
+        services.deliveries.purge,
     ]
     worker = JobWorker(
         jobs,
         {
+            ERASE_JOB: erase_account(services.erasure),
             PURGE_JOB: purge_conversation(purge),
             PURGE_DOCUMENT: purge_document(services.documents),
             PURGE_EXPIRED: purge_expired(jobs, purges),

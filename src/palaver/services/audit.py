@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
+from palaver.domain.cursors import LIMIT, LIMIT_MAX, Stretch, parse_place
 from palaver.domain.users import Actor, AuditAction, AuditEntry
 from palaver.kit.text import fold
 from palaver.storage.database import Database
@@ -56,6 +57,28 @@ class AuditService:
             return await tx.audit.list(
                 key=fold(q), action=action, since=since, limit=min(limit, LIST_LIMIT)
             )
+
+    async def page(
+        self,
+        actor: Actor,
+        *,
+        q: str = "",
+        action: str = "",
+        since: int = 0,
+        cursor: str | None = None,
+        limit: int = LIMIT,
+    ) -> Stretch[AuditEntry]:
+        """Return what `list` returns, to be read on. Raises `InvalidInput`."""
+        actor.require_admin()
+        limit = min(limit, LIMIT_MAX)
+        until = parse_place(cursor)
+        async with self.db.read() as tx:
+            found = await tx.audit.list(
+                key=fold(q), action=action, since=since, until=until, limit=limit + 1
+            )
+        return Stretch.by_place(
+            found, limit=limit, place=lambda entry: (entry.created_at, entry.id)
+        )
 
     async def purge(self, actor: Actor, *, before: int) -> int:
         """Forget entries before an instant; return how many. For jobs and administrators."""

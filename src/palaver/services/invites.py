@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from palaver.domain.cursors import LAST_ID
+from palaver.domain.cursors import LAST_ID, LIMIT, LIMIT_MAX, Stretch, parse_cursor
 from palaver.domain.errors import DomainError, ErrorKind, Fault, FieldFault, InvalidInput
 from palaver.domain.users import Actor, AuditAction, Invite
 from palaver.kit.clock import HOUR, Clock, system_clock
@@ -66,6 +66,16 @@ class InviteService:
         actor.require_admin()
         async with self.db.read() as tx:
             return await tx.invites.list(before=before, limit=min(limit, LIST_LIMIT))
+
+    async def page(
+        self, actor: Actor, *, cursor: str | None = None, limit: int = LIMIT
+    ) -> Stretch[Invite]:
+        """Return invites, newest first, at most 1000. Raises `InvalidInput`."""
+        actor.require_admin()
+        before, limit = parse_cursor(cursor, first=LAST_ID), min(limit, LIMIT_MAX)
+        async with self.db.read() as tx:
+            found = await tx.invites.list(before=before, limit=limit + 1)
+        return Stretch.of(found, limit=limit, id=lambda invite: invite.id)
 
 
 def _range_faults(field: str, value: int | None, most: int) -> list[FieldFault]:

@@ -142,7 +142,7 @@ class SecondFactorService:
             done = AuditAction.SECOND_FACTOR_REMOVED
             await note(tx, actor, done, user.username, at=self.clock())
 
-    async def remove(self, actor: Actor, uuid: str) -> None:
+    async def remove(self, actor: Actor, user: int | str) -> None:
         """Take off the second factor of somebody who lost it, and end their sessions.
 
         For administrators, and for others than themselves. Raises `NotFound`, `InvalidInput`,
@@ -150,17 +150,18 @@ class SecondFactorService:
         """
         actor.require_admin()
         async with self.db.transaction() as tx:
-            found = await tx.users.get_by_uuid(uuid)
-            user = await tx.users.lock(found.id)
-            if user.id == actor.user_id:
+            if isinstance(user, str):
+                user = (await tx.users.get_by_uuid(user)).id
+            found = await tx.users.lock(user)
+            if found.id == actor.user_id:
                 message = "You cannot take off your own second factor here."
                 raise InvalidInput.of("user", Fault.NOT_ALLOWED, message)
-            if user.second_factor_at is None:
+            if found.second_factor_at is None:
                 raise _none_there()
             at = self.clock()
-            await tx.second_factors.remove(user.id)
-            await tx.sessions.end_others(user.id, at=at)
-            await note(tx, actor, AuditAction.SECOND_FACTOR_REMOVED, user.username, at=at)
+            await tx.second_factors.remove(found.id)
+            await tx.sessions.end_others(found.id, at=at)
+            await note(tx, actor, AuditAction.SECOND_FACTOR_REMOVED, found.username, at=at)
 
     async def _put_codes(self, tx: Tx, user: User, codes: list[str]) -> None:
         hashes = [self.codes.hash(user.id, code) for code in codes]

@@ -161,12 +161,16 @@ class SessionService:
             raise _no_refresh_token()
         await self._end(actor, presence.session_id)
 
-    async def end(self, actor: Actor, uuid: str) -> None:
-        """End one of one's own sign-ins, on every worker. Raises `NotFound`."""
+    async def end(self, actor: Actor, uuid: str) -> bool:
+        """End one of one's own sign-ins, on every worker. Raises `NotFound`.
+
+        Tells whether it is the one that this call came with.
+        """
         async with self.db.transaction() as tx:
             at = self.clock()
-            await tx.sessions.end_own(uuid, owner_id=actor.owner_id, at=at)
+            id = await tx.sessions.end_own(uuid, owner_id=actor.owner_id, at=at)
             await note(tx, actor, AuditAction.SESSION_ENDED, uuid, at=at)
+        return id == actor.session_id
 
     async def end_others(self, actor: Actor) -> int:
         """End all of one's own sign-ins but the one that this call came with; return how many."""

@@ -10,6 +10,7 @@ from palaver.domain.errors import NotFound
 from palaver.domain.users import Role
 from palaver.kit.ids import new_uuid
 from palaver.storage.connection import Connection
+from palaver.storage.sessions import SECOND_FACTOR
 from palaver.storage.statements import Statement
 
 _COLUMNS: Final = """
@@ -26,7 +27,7 @@ class KeyPresence(msgspec.Struct, frozen=True, gc=False):
     user_uuid: str
     role: Role
     disabled_at: int | None
-    second_factor_at: int | None
+    second_factor_at: int | None  # as in `Presence`
     scopes: frozenset[Scope]
     expires_at: int | None
     last_used_at: int | None
@@ -47,8 +48,8 @@ def _presence(*columns: Any) -> KeyPresence:
 
 
 _FIND: Final = Statement(
-    """
-    select k.id, u.id, u.uuid, u.role, u.disabled_at, u.second_factor_at,
+    f"""
+    select k.id, u.id, u.uuid, u.role, u.disabled_at, {SECOND_FACTOR},
         k.scopes, k.expires_at, k.last_used_at, k.revoked_at
     from api_keys k join users u on u.id = k.owner_id where k.key_hash = :key_hash
     """,

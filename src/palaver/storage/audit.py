@@ -3,6 +3,7 @@
 import itertools
 from typing import Final
 
+from palaver.domain.cursors import LAST_ID
 from palaver.domain.users import AuditAction, AuditEntry, Client
 from palaver.kit.text import fold
 from palaver.storage.connection import Connection
@@ -28,7 +29,8 @@ def _list(*, has_action: bool, has_key: bool) -> Statement[AuditEntry]:
     texts = {
         engine: f"""
             select {_COLUMNS} from audit_entries
-            where created_at >= :since {_ACTION if has_action else ""} {words if has_key else ""}
+            where created_at >= :since and (created_at, id) < (:until, :before)
+                {_ACTION if has_action else ""} {words if has_key else ""}
             order by created_at desc, id desc limit :limit
         """
         for engine, words in _WORDS.items()
@@ -74,14 +76,22 @@ class AuditStore:
         )
 
     async def list(
-        self, *, key: str = "", action: str = "", since: int = 0, limit: int
+        self,
+        *,
+        key: str = "",
+        action: str = "",
+        since: int = 0,
+        until: tuple[int, int] = (LAST_ID, LAST_ID),
+        limit: int,
     ) -> list[AuditEntry]:
-        """Return entries since an instant, newest first.
+        """Return entries since an instant, newest first, older than the one of instant and id.
 
         `key` is a folded substring of action, target, address or user agent; "" = any.
         """
         statement = _LISTS[bool(action), bool(key)]
+        at, id = until
         values = {"action": action, "key": key, "since": since, "limit": limit}
+        values |= {"until": at, "before": id}
         return await self.connection.all(statement, **values)
 
     async def purge(self, *, before: int) -> int:

@@ -1,7 +1,7 @@
 """Sessions: one row per sign-in, which is all that makes a cookie or a token count."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -28,8 +28,12 @@ class Presence(msgspec.Struct, frozen=True, gc=False):
     last_used_at: int
     expires_at: int
     ended_at: int | None
-    second_factor_at: int | None
+    second_factor_at: int | None  # 0 for an account without a password
 
+
+# An account without a password signs in elsewhere, where a code is asked for, or is not.
+SECOND_FACTOR: Final = "coalesce(u.second_factor_at, case when u.password_hash = '' then 0 end)"
+"""When the second factor of the user `u` began, for the statements of other stores too."""
 
 _ROLES = {role.value: role for role in Role}
 
@@ -40,9 +44,9 @@ def _presence(
     return Presence(session_id, session_uuid, user_id, user_uuid, _ROLES[role], *rest)
 
 
-_PRESENCE = """
+_PRESENCE = f"""
     select s.id, s.uuid, u.id, u.uuid, u.role, u.disabled_at,
-        s.last_used_at, s.expires_at, s.ended_at, u.second_factor_at
+        s.last_used_at, s.expires_at, s.ended_at, {SECOND_FACTOR}
     from sessions s join users u on u.id = s.owner_id
 """
 _FIND_BY_COOKIE = Statement(f"{_PRESENCE} where s.token_hash = :token_hash", _presence)
@@ -83,11 +87,12 @@ _REVOKED: Statement[int] = Statement(
 _END: Statement[None] = Statement(
     "update sessions set ended_at = :at where id = :id and ended_at is null"
 )
-_END_OWN: Statement[None] = Statement(
+_END_OWN = Statement(
     """
     update sessions set ended_at = :at
-    where uuid = :uuid and owner_id = :owner_id and ended_at is null
-    """
+    where uuid = :uuid and owner_id = :owner_id and ended_at is null returning id
+    """,
+    int,
 )
 _END_OTHERS: Statement[None] = Statement(
     """
@@ -150,10 +155,12 @@ class SessionStore:
         """End a sign-in; tell whether it had not ended before."""
         return await self.connection.run(_END, id=id, at=at) > 0
 
-    async def end_own(self, uuid: str, *, owner_id: int, at: int) -> None:
-        """End one of a user's own sign-ins. Raises `NotFound`."""
-        if not await self.connection.run(_END_OWN, uuid=uuid, owner_id=owner_id, at=at):
+    async def end_own(self, uuid: str, *, owner_id: int, at: int) -> int:
+        """End one of a user's own sign-ins, and return its id. Raises `NotFound`."""
+        id = await self.connection.one(_END_OWN, uuid=uuid, owner_id=owner_id, at=at)
+        if id is None:
             raise NotFound("session")
+        return id
 
     async def end_others(self, owner_id: int, *, at: int, except_id: int | None = None) -> int:
         """End all sign-ins of a user but one; return how many."""

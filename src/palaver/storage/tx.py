@@ -1,25 +1,32 @@
 """A transaction as a service sees it: the stores, each a stateless face over the connection."""
 
+from palaver.storage.api_keys import ApiKeyStore
 from palaver.storage.audit import AuditStore
 from palaver.storage.chatbots import ChatbotStore
 from palaver.storage.chunks import ChunkStore
 from palaver.storage.connection import Connection
 from palaver.storage.conversation_usage import ConversationUsageStore
 from palaver.storage.conversations import ConversationStore
+from palaver.storage.deliveries import DeliveryStore
 from palaver.storage.documents import DocumentStore
 from palaver.storage.embeddings import EmbeddingStore
 from palaver.storage.events import EventStore
+from palaver.storage.exchange_codes import ExchangeCodeStore
 from palaver.storage.exchanges import ExchangeStore
+from palaver.storage.external_identities import ExternalIdentityStore
 from palaver.storage.facts import FactStore
 from palaver.storage.failures import FailureStore
 from palaver.storage.generations import GenerationStore
 from palaver.storage.idempotency import IdempotencyStore
 from palaver.storage.invites import InviteStore
 from palaver.storage.jobs import JobStore
+from palaver.storage.login_states import LoginStateStore
 from palaver.storage.memories import MemoryStore
 from palaver.storage.messages import MessageStore
 from palaver.storage.models import ModelStore
 from palaver.storage.origins import OriginStore
+from palaver.storage.outbox import OutboxStore
+from palaver.storage.password_resets import PasswordResetStore
 from palaver.storage.pictures import PictureStore
 from palaver.storage.plans import PlanStore
 from palaver.storage.postings import PostingStore
@@ -27,11 +34,13 @@ from palaver.storage.purge import PurgeStore
 from palaver.storage.rates import RateStore
 from palaver.storage.readings import ReadingStore
 from palaver.storage.search import SearchStore
+from palaver.storage.second_factors import SecondFactorStore
 from palaver.storage.sessions import SessionStore
 from palaver.storage.subscriptions import SubscriptionStore
 from palaver.storage.usage import UsageStore
 from palaver.storage.users import UserStore
 from palaver.storage.vectors import VectorStore
+from palaver.storage.webhooks import WebhookStore
 
 
 class Tx:
@@ -53,6 +62,21 @@ class Tx:
         return SessionStore(self._connection)
 
     @property
+    def api_keys(self) -> ApiKeyStore:
+        """The keys of programs."""
+        return ApiKeyStore(self._connection)
+
+    @property
+    def second_factors(self) -> SecondFactorStore:
+        """What signing in takes beside the password."""
+        return SecondFactorStore(self._connection)
+
+    @property
+    def password_resets(self) -> PasswordResetStore:
+        """Links that reset a password."""
+        return PasswordResetStore(self._connection)
+
+    @property
     def origins(self) -> OriginStore:
         """Where users sign in from."""
         return OriginStore(self._connection)
@@ -61,6 +85,21 @@ class Tx:
     def failures(self) -> FailureStore:
         """Failed sign-ins."""
         return FailureStore(self._connection)
+
+    @property
+    def external_identities(self) -> ExternalIdentityStore:
+        """Who is whom at identity providers."""
+        return ExternalIdentityStore(self._connection)
+
+    @property
+    def login_states(self) -> LoginStateStore:
+        """Who is on the way to an identity provider."""
+        return LoginStateStore(self._connection)
+
+    @property
+    def exchange_codes(self) -> ExchangeCodeStore:
+        """What those who came back can change for tokens."""
+        return ExchangeCodeStore(self._connection)
 
     @property
     def invites(self) -> InviteStore:
@@ -176,6 +215,21 @@ class Tx:
     def jobs(self) -> JobStore:
         """Background work."""
         return JobStore(self._connection)
+
+    @property
+    def webhooks(self) -> WebhookStore:
+        """Addresses that are told what happened."""
+        return WebhookStore(self._connection)
+
+    @property
+    def outbox(self) -> OutboxStore:
+        """What they are to be told."""
+        return OutboxStore(self._connection)
+
+    @property
+    def deliveries(self) -> DeliveryStore:
+        """What they were told."""
+        return DeliveryStore(self._connection)
 
     @property
     def idempotency(self) -> IdempotencyStore:

@@ -85,6 +85,24 @@ def password_field(
     )
 
 
+def one_time_code_field(
+    faults: Mapping[str, str], *, name: str = "otp", hint: str = "", **attributes: str | int | bool
+) -> Html:
+    """Return the input of the second factor's code, which phones offer to fill in."""
+    return field(
+        name,
+        "One-time code",
+        faults,
+        hint=hint or "Six digits from your app, or a recovery code. Empty where you have none.",
+        type="text",
+        autocomplete="one-time-code",
+        autocapitalize="none",
+        spellcheck="false",
+        maxlength=32,
+        **attributes,
+    )
+
+
 def password_hint(policy: PasswordPolicy) -> str:
     """Return what a new password has to be."""
     is_strict = policy is PasswordPolicy.STRICT

@@ -7,6 +7,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from palaver.dialects.native.wire import Id, Time, render_time
 from palaver.domain import plans
+from palaver.domain.accounts import Registration
 from palaver.domain.checks import render_decimal
 from palaver.domain.cursors import Stretch
 from palaver.domain.limits import COUNTS
@@ -60,6 +61,7 @@ NAMES: Final = {
     "multiplier": "token_cost_multiplier",
     "prompt_price_usd": "price_per_million_prompt_usd",
     "completion_price_usd": "price_per_million_completion_usd",
+    "status": "is_active",
 }
 """What this contract calls limits, and the fields of changes, where the domain has other words."""
 
@@ -235,6 +237,7 @@ class User(Struct):
     name: str
     role: Literal["user", "admin"]
     is_active: bool
+    has_second_factor: bool
     created_at: Time
     last_login: Time | None
     plan: PlanName
@@ -251,11 +254,43 @@ class User(Struct):
             name=user.display_name,
             role="admin" if user.role is Role.ADMIN else "user",
             is_active=user.is_active,
+            has_second_factor=user.second_factor_at is not None,
             created_at=render_time(user.created_at),
             last_login=None if user.last_login_at is None else render_time(user.last_login_at),
             plan=PlanName(person.plan.id, person.plan.name),
             subscription=None if mine is None else Subscription.of(mine),
         )
+
+
+class UserCreate(Struct):
+    """An account that is wanted."""
+
+    username: str
+    password: str
+    email: str | None = None
+    name: str | None = None
+    role: Literal["user", "admin"] = "user"
+
+    @property
+    def registration(self) -> Registration:
+        """Return it as the domain knows it."""
+        return Registration(
+            username=self.username, password=self.password, email=self.email, name=self.name
+        )
+
+
+class UserUpdate(Struct):
+    """What is to change of an account; what is absent or null stays."""
+
+    role: Literal["user", "admin"] | None = None
+    is_active: bool | None = None
+
+
+class PasswordReset(Struct):
+    """Where somebody chooses a new password, once, until it expires."""
+
+    url: str
+    expires_at: Time
 
 
 class Users(Struct):

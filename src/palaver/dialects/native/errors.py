@@ -6,6 +6,7 @@ from msgspec import UNSET, UnsetType
 from starlette.responses import Response
 
 from palaver.dialects.native import wire
+from palaver.dialects.native.account_wire import PASSWORDS
 from palaver.dialects.native.admin_wire import NAMES
 from palaver.domain.errors import DomainError, ErrorKind, InvalidInput
 from palaver.web.answers import json_answer
@@ -25,6 +26,12 @@ def render_error(error: DomainError, call: Call) -> Response:
 def render_admin_error(error: DomainError, call: Call) -> Response:
     """Return a failure of administration, with this contract's words for what is changed."""
     renamed = error.renamed(NAMES) if isinstance(error, InvalidInput) else error
+    return render_error(renamed, call)
+
+
+def render_account_error(error: DomainError, call: Call) -> Response:
+    """Return a failure of what concerns oneself, in the words of "Change Password"."""
+    renamed = error.renamed(PASSWORDS) if isinstance(error, InvalidInput) else error
     return render_error(renamed, call)
 
 

@@ -4,11 +4,15 @@ from functools import partial
 from typing import Final
 
 from palaver.dialects.native import (
+    account,
     admin_chatbots,
     admin_models,
     admin_plans,
+    admin_records,
     admin_users,
+    admin_webhooks,
     answers,
+    api_keys,
     conversations,
     documents,
     generations,
@@ -16,9 +20,10 @@ from palaver.dialects.native import (
     memories,
     messages,
     search,
+    sessions,
     settings,
 )
-from palaver.dialects.native.errors import render_admin_error
+from palaver.dialects.native.errors import render_account_error, render_admin_error
 from palaver.dialects.native.stream import EVENTS
 from palaver.domain.pictures import FILE_MAX_BYTES
 from palaver.web.endpoint import Access, Endpoint
@@ -29,6 +34,8 @@ MODEL_REFUSES: Final = (403, 502, 504)
 IMAGE_MAX_BYTES: Final = FILE_MAX_BYTES + 64 * 1024
 """A body may be so long: its picture, and what stands around it."""
 
+# For who signed in: no API key may do it. Who has to set up a second factor may.
+_own = partial(Endpoint, no_keys=True, lets_enrol=True, render_error=render_account_error)
 _admin = partial(Endpoint, access=Access.ADMIN, render_error=render_admin_error)
 
 ENDPOINTS: Final = (
@@ -121,6 +128,50 @@ ENDPOINTS: Final = (
     # Settings
     Endpoint("GET", "/api/palaver/settings", settings.get),
     Endpoint("PATCH", "/api/palaver/settings", settings.update),
+    # Account
+    Endpoint("GET", "/api/palaver/account", account.get, lets_enrol=True),
+    _own(
+        "POST", "/api/palaver/account/password", account.change_password, status=204, refuses=(429,)
+    ),
+    _own("DELETE", "/api/palaver/account", account.delete, status=204, refuses=(409, 429)),
+    # Second factor
+    _own("GET", "/api/palaver/account/second-factor", account.get_second_factor),
+    _own(
+        "POST",
+        "/api/palaver/account/second-factor",
+        account.enrol,
+        status=201,
+        refuses=(409, 429),
+    ),
+    _own("POST", "/api/palaver/account/second-factor/confirm", account.confirm, refuses=CLASH),
+    _own(
+        "POST",
+        "/api/palaver/account/second-factor/recovery-codes",
+        account.renew_codes,
+        refuses=(409, 429),
+    ),
+    _own(
+        "DELETE",
+        "/api/palaver/account/second-factor",
+        account.disable,
+        status=204,
+        refuses=(403, 409, 429),
+    ),
+    # Sessions
+    _own("GET", "/api/palaver/sessions", sessions.list_),
+    _own("DELETE", "/api/palaver/sessions", sessions.end_others),
+    _own("DELETE", "/api/palaver/sessions/{session_id}", sessions.end, status=204),
+    # API keys
+    Endpoint("GET", "/api/palaver/api-keys", api_keys.list_, no_keys=True),
+    Endpoint(
+        "POST",
+        "/api/palaver/api-keys",
+        api_keys.create,
+        status=201,
+        no_keys=True,
+        refuses=(403, 409),
+    ),
+    Endpoint("DELETE", "/api/palaver/api-keys/{key_id}", api_keys.revoke, status=204, no_keys=True),
     # Plans, for administrators
     _admin("GET", "/api/palaver/admin/plans", admin_plans.list_),
     _admin("POST", "/api/palaver/admin/plans", admin_plans.create, status=201, refuses=CLASH),
@@ -135,7 +186,25 @@ ENDPOINTS: Final = (
     ),
     # Users and subscriptions, for administrators
     _admin("GET", "/api/palaver/admin/users", admin_users.list_),
+    _admin("POST", "/api/palaver/admin/users", admin_users.create, status=201, refuses=CLASH),
     _admin("GET", "/api/palaver/admin/users/{user}", admin_users.get),
+    _admin("PATCH", "/api/palaver/admin/users/{user}", admin_users.update),
+    _admin("DELETE", "/api/palaver/admin/users/{user}", admin_users.delete, status=204),
+    _admin(
+        "POST",
+        "/api/palaver/admin/users/{user}/password-reset",
+        admin_users.reset_password,
+        status=201,
+        no_keys=True,
+    ),
+    _admin(
+        "DELETE",
+        "/api/palaver/admin/users/{user}/second-factor",
+        admin_users.remove_second_factor,
+        status=204,
+        no_keys=True,
+        refuses=CLASH,
+    ),
     _admin("PUT", "/api/palaver/admin/users/{user}/subscription", admin_users.subscribe),
     _admin(
         "DELETE",
@@ -143,6 +212,11 @@ ENDPOINTS: Final = (
         admin_users.unsubscribe,
         status=204,
     ),
+    # Invites and the audit log, for administrators
+    _admin("GET", "/api/palaver/admin/invites", admin_records.list_invites),
+    _admin("POST", "/api/palaver/admin/invites", admin_records.create_invite, status=201),
+    _admin("DELETE", "/api/palaver/admin/invites/{code}", admin_records.revoke_invite, status=204),
+    _admin("GET", "/api/palaver/admin/audit", admin_records.list_audit),
     # Chatbots, for administrators
     _admin("GET", "/api/palaver/admin/chatbots", admin_chatbots.list_),
     _admin(
@@ -183,6 +257,36 @@ ENDPOINTS: Final = (
         "/api/palaver/admin/models/{model_id}",
         admin_models.delete,
         status=204,
+        refuses=CLASH,
+    ),
+    # Webhooks, for administrators
+    _admin("GET", "/api/palaver/admin/webhooks", admin_webhooks.list_),
+    _admin(
+        "POST", "/api/palaver/admin/webhooks", admin_webhooks.create, status=201, refuses=(429,)
+    ),
+    _admin("GET", "/api/palaver/admin/webhooks/{webhook_id}", admin_webhooks.get),
+    _admin("PATCH", "/api/palaver/admin/webhooks/{webhook_id}", admin_webhooks.update),
+    _admin("DELETE", "/api/palaver/admin/webhooks/{webhook_id}", admin_webhooks.delete, status=204),
+    _admin(
+        "POST",
+        "/api/palaver/admin/webhooks/{webhook_id}/rotate-secret",
+        admin_webhooks.rotate_secret,
+    ),
+    _admin(
+        "POST",
+        "/api/palaver/admin/webhooks/{webhook_id}/redeliver",
+        admin_webhooks.redeliver_since,
+        refuses=CLASH,
+    ),
+    _admin(
+        "GET",
+        "/api/palaver/admin/webhooks/{webhook_id}/deliveries",
+        admin_webhooks.list_deliveries,
+    ),
+    _admin(
+        "POST",
+        "/api/palaver/admin/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
+        admin_webhooks.redeliver,
         refuses=CLASH,
     ),
 )

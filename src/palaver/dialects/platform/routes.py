@@ -9,6 +9,8 @@ from palaver.dialects.platform import (
     completions_wire,
     documents,
     memories,
+    sso,
+    webhooks,
 )
 from palaver.dialects.platform.errors import render_completion_error
 from palaver.web.endpoint import Access, Endpoint
@@ -34,8 +36,16 @@ ENDPOINTS: Final = (
         refuses=(403, 409),
     ),
     Endpoint("POST", "/api/v1/auth/login", authentication.login, PUBLIC, refuses=(401,)),
+    Endpoint(
+        "GET",
+        "/api/v1/auth/sso/login",
+        sso.login,
+        PUBLIC,
+        refuses=(502, 504),
+        render_error=sso.render_error,
+    ),
     Endpoint("POST", "/api/v1/auth/refresh", authentication.refresh, PUBLIC, refuses=(401,)),
-    Endpoint("POST", "/api/v1/auth/logout", authentication.logout),
+    Endpoint("POST", "/api/v1/auth/logout", authentication.logout, no_keys=True, lets_enrol=True),
     # Chats
     Endpoint("POST", "/api/v1/chats", chats.create, refuses=(403, 502, 504)),
     Endpoint("GET", "/api/v1/chats", chats.list_),
@@ -61,6 +71,29 @@ ENDPOINTS: Final = (
     Endpoint("POST", "/api/v1/documents", documents.create, max_bytes=UPLOAD_MAX_BYTES),
     Endpoint("GET", "/api/v1/documents", documents.list_),
     Endpoint("DELETE", "/api/v1/documents/{document_id}", documents.delete),
+    # Webhooks
+    Endpoint("POST", "/api/v1/webhooks", webhooks.create),
+    Endpoint("GET", "/api/v1/webhooks", webhooks.list_),
+    Endpoint("GET", "/api/v1/webhooks/{webhook_id}", webhooks.get),
+    Endpoint("PATCH", "/api/v1/webhooks/{webhook_id}", webhooks.update),
+    Endpoint("DELETE", "/api/v1/webhooks/{webhook_id}", webhooks.delete),
+    Endpoint("POST", "/api/v1/webhooks/{webhook_id}/rotate-secret", webhooks.rotate_secret),
+    Endpoint("GET", "/api/v1/webhooks/{webhook_id}/deliveries", webhooks.list_deliveries),
+    Endpoint(
+        "POST",
+        "/api/v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver",
+        webhooks.redeliver,
+        refuses=(409,),
+    ),
     # Beyond the document
+    Endpoint(
+        "GET",
+        sso.CALLBACK,
+        sso.callback,
+        PUBLIC,
+        is_documented=False,  # only browsers come here, from the provider
+        render_error=sso.render_error,
+    ),
+    Endpoint("POST", "/api/v1/auth/sso/token", sso.token, PUBLIC, refuses=(401,)),
     Endpoint("GET", "/api/v1/documents/{document_id}", documents.get),
 )

@@ -28,7 +28,7 @@ ENDPOINTS: Final = (
         refuses=(429,),
         render_error=render_login_error,
     ),
-    Endpoint("POST", "/api/v1/auth/logout/", authentication.logout),
+    Endpoint("POST", "/api/v1/auth/logout/", authentication.logout, no_keys=True, lets_enrol=True),
     Endpoint("GET", "/api/v1/auth/profile/", authentication.profile),
     Endpoint("POST", "/api/v1/auth/token/refresh/", authentication.refresh, PUBLIC, refuses=(401,)),
     # Chat API

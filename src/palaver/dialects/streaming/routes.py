@@ -40,7 +40,7 @@ ENDPOINTS: Final = (
     Endpoint("POST", "/chat/retry", chat.retry, refuses=(404, 429, 502, 504)),
     # Authentication
     Endpoint("POST", "/auth/login", authentication.login, PUBLIC, refuses=(401, 429)),
-    Endpoint("POST", "/auth/logout", authentication.logout),
+    Endpoint("POST", "/auth/logout", authentication.logout, no_keys=True, lets_enrol=True),
     Endpoint("GET", "/auth/me", authentication.me),
     # Admin
     Endpoint(

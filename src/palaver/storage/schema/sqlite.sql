@@ -1,3 +1,19 @@
+CREATE TABLE api_keys (
+    id integer primary key autoincrement,
+    uuid text not null unique,
+    owner_id integer not null references users (id) on delete cascade,
+    name text not null,
+    prefix text not null,
+    key_hash text not null unique,
+    scopes text not null,
+    created_at integer not null,
+    expires_at integer,
+    last_used_at integer,
+    revoked_at integer
+) strict;
+
+CREATE INDEX api_keys_by_owner on api_keys (owner_id, id);
+
 CREATE TABLE audit_entries (
     id integer primary key autoincrement,
     action text not null,
@@ -122,6 +138,30 @@ CREATE TABLE embedding_turns (
     held_until integer not null
 ) strict;
 
+CREATE TABLE exchange_codes (
+    code_hash text primary key,
+    owner_id integer not null references users (id) on delete cascade,
+    provider_id text not null,
+    code_challenge text,
+    expires_at integer not null
+) strict;
+
+CREATE INDEX exchange_codes_by_expiry on exchange_codes (expires_at);
+
+CREATE INDEX exchange_codes_by_owner on exchange_codes (owner_id);
+
+CREATE TABLE external_identities (
+    issuer text not null,
+    subject text not null,
+    owner_id integer not null references users (id) on delete cascade,
+    provider_id text not null,
+    created_at integer not null,
+    last_used_at integer not null,
+    primary key (issuer, subject)
+) strict;
+
+CREATE INDEX external_identities_by_owner on external_identities (owner_id);
+
 CREATE TABLE facts (
     name text primary key,
     value text not null
@@ -241,6 +281,21 @@ CREATE TABLE login_failures (
     counted_at integer not null
 ) strict;
 
+CREATE TABLE login_states (
+    state_hash text primary key,
+    browser_hash text not null,
+    provider_id text not null,
+    callback_uri text not null,
+    target text not null,
+    is_own integer not null,
+    client_state text,
+    code_challenge text,
+    invite_code text,
+    expires_at integer not null
+) strict;
+
+CREATE INDEX login_states_by_expiry on login_states (expires_at);
+
 CREATE TABLE memories (
     id integer primary key autoincrement,
     uuid text not null unique,
@@ -306,6 +361,15 @@ CREATE TABLE models (
 
 CREATE INDEX models_by_provider on models (provider_id, id);
 
+CREATE TABLE password_resets (
+    owner_id integer primary key references users (id) on delete cascade,
+    token_hash text not null unique,
+    created_at integer not null,
+    expires_at integer not null
+) strict;
+
+CREATE INDEX password_resets_by_expiry on password_resets (expires_at);
+
 CREATE TABLE plan_chatbots (
     plan_id integer not null references plans (id) on delete cascade,
     chatbot_id integer not null references chatbots (id) on delete cascade,
@@ -365,6 +429,12 @@ CREATE TABLE rate_counts (
 ) strict;
 
 CREATE INDEX rate_counts_by_time on rate_counts (hour_at);
+
+CREATE TABLE recovery_codes (
+    owner_id integer not null references users (id) on delete cascade,
+    code_hash text not null,
+    primary key (owner_id, code_hash)
+) strict;
 
 CREATE TABLE reservations (
     id integer primary key autoincrement,
@@ -433,6 +503,14 @@ CREATE TABLE search_totals (
     texts integer not null,
     last_ref integer not null,
     primary key (owner_id, kind)
+) strict;
+
+CREATE TABLE second_factors (
+    owner_id integer primary key references users (id) on delete cascade,
+    secret text not null,
+    last_step integer not null,
+    created_at integer not null,
+    confirmed_at integer
 ) strict;
 
 CREATE TABLE sessions (
@@ -517,7 +595,7 @@ CREATE TABLE users (
     verified_at integer,
     created_at integer not null,
     last_login_at integer
-, uses_memories integer not null default 1, extracts_memories integer not null default 0) strict;
+, uses_memories integer not null default 1, extracts_memories integer not null default 0, second_factor_at integer, deleted_at integer) strict;
 
 CREATE TABLE vector_bits (
     owner_id integer not null,
@@ -543,6 +621,80 @@ CREATE TABLE vectors (
 ) strict;
 
 CREATE INDEX vectors_by_space on vectors (space_id, kind, ref);
+
+CREATE TABLE webhook_attempts (
+    id integer primary key autoincrement,
+    delivery_id integer not null references webhook_deliveries (id) on delete cascade,
+    number integer not null,
+    at integer not null,
+    duration_ms integer not null,
+    headers text not null,
+    status integer,
+    error text,
+    answer text not null
+) strict;
+
+CREATE INDEX webhook_attempts_by_delivery on webhook_attempts (delivery_id, id);
+
+CREATE TABLE webhook_deliveries (
+    id integer primary key autoincrement,
+    event_id integer not null references webhook_events (id) on delete cascade,
+    endpoint_id integer not null references webhook_endpoints (id) on delete cascade,
+    state text not null,
+    tries integer not null default 0,
+    due_at integer not null default 0,
+    created_at integer not null,
+    begun_at integer not null,
+    finished_at integer
+) strict;
+
+CREATE INDEX webhook_deliveries_by_endpoint on webhook_deliveries
+    (endpoint_id, created_at, id);
+
+CREATE UNIQUE INDEX webhook_deliveries_by_event on webhook_deliveries (event_id, endpoint_id);
+
+CREATE INDEX webhook_deliveries_waiting on webhook_deliveries (endpoint_id, state, due_at, id)
+    where finished_at is null;
+
+CREATE TABLE webhook_endpoints (
+    id integer primary key autoincrement,
+    uuid text not null unique,
+    owner_id integer references users (id) on delete cascade,
+    url text not null,
+    events integer not null,
+    description text not null,
+    is_active integer not null default 1,
+    disabled_reason text,
+    secret text not null,
+    former_secret text,
+    former_until integer,
+    failing_since integer,
+    held_until integer not null default 0,
+    worker text,
+    leased_until integer not null default 0,
+    created_at integer not null,
+    deleted_at integer
+) strict;
+
+CREATE INDEX webhook_endpoints_by_owner on webhook_endpoints (coalesce(owner_id, 0), id)
+    where deleted_at is null;
+
+CREATE INDEX webhook_endpoints_deleted on webhook_endpoints (id) where deleted_at is not null;
+
+CREATE TABLE webhook_events (
+    id integer primary key autoincrement,
+    uuid text not null unique,
+    owner_id integer references users (id) on delete cascade,
+    kind text not null,
+    ref integer not null,
+    data text not null,
+    texts text,
+    created_at integer not null
+) strict;
+
+CREATE INDEX webhook_events_by_owner on webhook_events (owner_id);
+
+CREATE INDEX webhook_events_with_text on webhook_events (ref) where texts is not null;
 
 CREATE TABLE workers (
     id integer primary key autoincrement,

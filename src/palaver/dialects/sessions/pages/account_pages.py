@@ -2,23 +2,54 @@
 
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from palaver.dialects.sessions.pages.addresses import HOME, LOGIN, REGISTER, with_next
-from palaver.domain.accounts import EMAIL_MAX_LENGTH, USERNAME_MAX_LENGTH, RegistrationMode
+from palaver.domain.accounts import (
+    EMAIL_MAX_LENGTH,
+    USERNAME_MAX_LENGTH,
+    RegistrationMode,
+    SecondFactorDuty,
+)
 from palaver.domain.errors import DomainError, ErrorKind
+from palaver.domain.identity_providers import Refusal
+from palaver.domain.otp import OneTimeCodeRefused
 from palaver.domain.passwords import PasswordPolicy
 from palaver.domain.users import SYSTEM
 from palaver.web.authentication import CSRF_FIELD
 from palaver.web.call import Call
-from palaver.web.forms import field, first_token, hidden, password_field, password_hint, summary
+from palaver.web.forms import (
+    field,
+    first_token,
+    hidden,
+    one_time_code_field,
+    password_field,
+    password_hint,
+    summary,
+)
 from palaver.web.html import Html, fill, joined, page
 
 STALE: Final = (
     "This form had grown old, or this browser keeps no cookies. "
     "It is new now: please send it once more."
 )
+REFUSALS: Final[Mapping[str, str]] = {
+    Refusal.DENIED: "That sign-in was not allowed, or was given up.",
+    Refusal.CLOSED: "You have no account here yet, and registration is closed.",
+    Refusal.NOT_INVITED: (
+        "You have no account here yet: open the link of your invite first, or enter its code "
+        "where accounts are made."
+    ),
+    Refusal.DISABLED: "This account is disabled.",
+    Refusal.UNREACHABLE: (
+        "The server that signs you in does not answer just now. Try again in a moment."
+    ),
+    Refusal.FAILED: "That sign-in did not work. Try again, or tell whoever runs this server.",
+}
+"""Why a single sign-on did not work."""
+
 _NOTHING_YET: Final = "There is no account yet: see below."
 
 # Pages with a token of one browser in them are kept by nobody.
@@ -63,6 +94,9 @@ a value, and start the server again.</p>
 </section>
 """
 _LEAD: Final = '<p class="lead">{text}</p>\n'
+_PROVIDERS: Final = '<nav class="actions stacked" aria-label="Other ways">\n{links}\n</nav>\n'
+_PROVIDER: Final = '<a class="button plain" href="{address}">Sign in with {name}</a>'
+_SINGLE_SIGN_ON: Final = "/api/v1/auth/sso/login"
 _OTHER: Final = '<p class="soft">{question} <a href="{address}">{text}</a></p>\n'
 
 
@@ -84,6 +118,7 @@ async def login(
     next: str = HOME,
     faults: Mapping[str, str] | None = None,
     said: str = "",
+    takes_code: bool = False,
     status: int = 200,
 ) -> Response:
     """Return the form that signs somebody in; `next` is a page of this site."""
@@ -92,6 +127,8 @@ async def login(
         _username("User name or e-mail", username, faults, is_first=not username),
         password_field("password", "Password", faults, is_new=False, autofocus=bool(username)),
     ]
+    if takes_code or _everybody_has_a_code(call):
+        fields.append(one_time_code_field(faults))
     register = fill(
         _OTHER, question="No account yet?", address=with_next(REGISTER, next), text="Register"
     )
@@ -105,13 +142,26 @@ async def login(
         hidden=_hidden(call, next),
         fields=joined(fields),
         button="Sign in",
-        more=Html() if is_closed(call) else register,
+        more=joined([_providers(call, next), Html() if is_closed(call) else register], by=""),
     )
     return page(_title("Sign in", status), main, status=status, headers=_HEADERS)
 
 
 async def refused_login(call: Call, error: DomainError, *, username: str, next: str) -> Response:
     """Return the form again, with the reason. Raises what no form can mend."""
+    if isinstance(error, OneTimeCodeRefused):
+        # Where it was not asked for yet, its absence is no fault of theirs.
+        faults = {} if error.is_missing else {"otp": "This code is wrong, or was used already."}
+        said = "Type the password once more, and the code that your app shows."
+        return await login(
+            call,
+            username=username,
+            next=next,
+            faults=faults,
+            said=said,
+            takes_code=True,
+            status=400,
+        )
     if error.kind is ErrorKind.INVALID_CREDENTIALS:
         faults = {"password": error.message}
         return await login(call, username=username, next=next, faults=faults, status=400)
@@ -148,6 +198,9 @@ def registration(
     ]
     if wants_invite or invite_code:
         fields.append(_invite_code(invite_code, faults, is_required=wants_invite))
+    sign_in = fill(
+        _OTHER, question="An account already?", address=with_next(LOGIN, next), text="Sign in"
+    )
     main = fill(
         _FORM,
         title="Create an account",
@@ -158,14 +211,21 @@ def registration(
         hidden=_hidden(call, next),
         fields=joined(fields),
         button="Create the account",
-        more=fill(
-            _OTHER,
-            question="An account already?",
-            address=with_next(LOGIN, next),
-            text="Sign in",
-        ),
+        more=joined([_providers(call, next, invite_code), sign_in], by=""),
     )
     return page(_title("Create an account", status), main, status=status, headers=_HEADERS)
+
+
+def _providers(call: Call, next: str, invite_code: str = "") -> Html:
+    """Return a link to each identity provider, which leads on to `next`; nothing for none."""
+    links = []
+    for provider in call.services.single_sign_on.offers(call.actor):
+        query = {"provider": provider.id, "redirect_uri": f"{call.origin}{next}"}
+        if invite_code:
+            query["invite_code"] = invite_code
+        address = f"{_SINGLE_SIGN_ON}?{urlencode(query)}"
+        links.append(fill(_PROVIDER, address=address, name=provider.name))
+    return fill(_PROVIDERS, links=joined(links)) if links else Html()
 
 
 def _username(label: str, value: str, faults: Mapping[str, str], *, is_first: bool) -> Html:
@@ -234,6 +294,10 @@ def _in_words(seconds: int) -> str:
 
 def _title(title: str, status: int) -> str:
     return title if status < 400 else f"Error: {title}"
+
+
+def _everybody_has_a_code(call: Call) -> bool:
+    return call.services.sessions.policy.second_factor is SecondFactorDuty.EVERYBODY
 
 
 def _mode(call: Call) -> RegistrationMode:

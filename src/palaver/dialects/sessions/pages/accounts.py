@@ -80,11 +80,14 @@ async def register(call: Call, body: SignUp) -> Response:
     return _signed_in(call, sign_in, local(body.next))
 
 
-async def show_login(call: Call, *, next: str = "") -> Response:
-    """Show the form that signs somebody in. Contract: "Login Page"."""
+async def show_login(call: Call, *, next: str = "", refused: str = "") -> Response:
+    """Show the form that signs somebody in. Contract: "Login Page".
+
+    `refused` says why a single sign-on did not work.
+    """
     if await _is_signed_in(call):
         return RedirectResponse(local(next), 302)
-    return await pages.login(call, next=local(next))
+    return await pages.login(call, next=local(next), said=pages.REFUSALS.get(refused, ""))
 
 
 async def login(call: Call, body: SignIn) -> Response:

@@ -9,6 +9,7 @@ LOGIN: Final = "/accounts/login/"
 REGISTER: Final = "/accounts/register/"
 LOGOUT: Final = "/accounts/logout/"
 HOME: Final = "/"
+SECOND_FACTOR: Final = "/app/second-factor"
 NEW_CHAT: Final = "/?new=1"
 _ACCOUNTS: Final = "/accounts/"
 

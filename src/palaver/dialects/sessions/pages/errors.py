@@ -6,7 +6,7 @@ from starlette.responses import RedirectResponse, Response
 
 from palaver.dialects.sessions import errors as api
 from palaver.dialects.sessions.pages import wire
-from palaver.dialects.sessions.pages.addresses import login_for
+from palaver.dialects.sessions.pages.addresses import SECOND_FACTOR, login_for
 from palaver.domain.errors import DomainError, ErrorKind, Fault, FieldFault, InvalidInput
 from palaver.web.answers import json_answer, wants_json
 from palaver.web.authentication import is_foreign
@@ -33,6 +33,8 @@ def render_page_error(error: DomainError, call: Call) -> Response:
         return RedirectResponse(login_for(call), 302)
     if wants_json(call):
         return api.render_error(error, call)
+    if error.kind is ErrorKind.SECOND_FACTOR_REQUIRED:
+        return RedirectResponse(SECOND_FACTOR, 302)
     return _page(error, call)
 
 

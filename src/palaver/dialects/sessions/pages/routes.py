@@ -8,6 +8,7 @@ from typing import Final
 
 from palaver.dialects.sessions.pages import accounts, chat, sessions, wire
 from palaver.dialects.sessions.pages.errors import render_page_error, render_rename_error
+from palaver.domain.api_keys import Scope
 from palaver.web.endpoint import Access, Csrf, Endpoint
 from palaver.web.forms import FORM_MAX_BYTES
 
@@ -26,11 +27,11 @@ ROUTES: Final = (
     _form("/accounts/register/", accounts.register, PUBLIC, max_bytes=FORM_MAX_BYTES),
     _page("/accounts/login/", accounts.show_login, PUBLIC),
     _form("/accounts/login/", accounts.login, PUBLIC, max_bytes=FORM_MAX_BYTES),
-    _page("/accounts/logout/", accounts.logout),
-    _form("/accounts/logout/", accounts.logout_by_form),
+    _page("/accounts/logout/", accounts.logout, no_keys=True, lets_enrol=True),
+    _form("/accounts/logout/", accounts.logout_by_form, no_keys=True, lets_enrol=True),
     # Chat Interface
     _page("/", chat.home),
-    _form("/", chat.begin),
+    _form("/", chat.begin, scope=Scope.CHAT),
     _json("POST", "/chat/session/create/", sessions.create, status=201),
     _json(
         "POST",
