@@ -53,6 +53,7 @@ class Receiver:
 
     def __init__(self, *, port: int = 0) -> None:
         self.port = port
+        self.secret = ""  # of whoever tells it, for a test to keep
         self.received: list[Received] = []
         self.at_once = 0
         self.most_at_once: dict[str, int] = {}

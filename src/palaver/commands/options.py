@@ -1,4 +1,4 @@
-"""What `palaver plan` and `palaver model` take: options named as the fields of the contracts.
+"""What `palaver plan`, `model` and `webhook` take: options named as the fields of the contracts.
 
 Nothing of ours is imported here, so that `palaver --help` answers at once.
 """
@@ -70,6 +70,19 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     edit = verbs.add_parser("edit", help="change what is given")
     edit.add_argument("model", help=_MODEL)
     _add_model_fields(edit)
+
+
+def add_webhooks(parser: argparse.ArgumentParser) -> None:
+    """Say what `palaver webhook` takes."""
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    verbs.add_parser("list", help="print all webhooks, those of users and the administration's")
+    test = verbs.add_parser("test", help="send `webhook.test` now, and print what it answers")
+    test.add_argument("webhook", help="its id")
+    again = verbs.add_parser("redeliver", help="send one delivery again, or all since a time")
+    again.add_argument("webhook", help="its id")
+    again.add_argument("delivery", nargs="?", help="its id")
+    again.add_argument("--since", metavar="TIME", help="ISO 8601, in UTC: all that happened since")
+    again.add_argument("--failed-only", action="store_true", help="of those, what failed")
 
 
 def _add_plan_fields(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from palaver.commands.routes import routes
 from palaver.commands.serve import serve
 from palaver.commands.usage import usage
 from palaver.commands.user import user
+from palaver.commands.webhook import webhook
 
 COMMANDS: Final[dict[str, Callable[[argparse.Namespace], Awaitable[int]]]] = {
     "doctor": doctor,
@@ -22,4 +23,5 @@ COMMANDS: Final[dict[str, Callable[[argparse.Namespace], Awaitable[int]]]] = {
     "serve": serve,
     "usage": usage,
     "user": user,
+    "webhook": webhook,
 }

@@ -305,6 +305,22 @@ FIELDS: Final = {
 def wanted(field: msgspec.structs.FieldInfo) -> str:
     """Return what a setting must be, as the end of a sentence."""
     return str(_meta(field).extra["want"])  # type: ignore[index]  # _value always sets it
+    webhook_admin_text: Annotated[
+        bool,
+        _value(
+            "true or false",
+            "Tell the administration's webhooks what people wrote as well, not ids alone.",
+        ),
+    ] = False
+    webhook_log_days: Annotated[
+        int,
+        _value(
+            "days from 7 to 3650",
+            "Days for which what webhooks were told is kept, to be looked at and sent again.",
+            ge=7,
+            le=3650,
+        ),
+    ] = 30
 
 
 def about(field: msgspec.structs.FieldInfo) -> str:

@@ -54,7 +54,7 @@ class DocumentData(msgspec.Struct, frozen=True):
     title: str
     mime_type: str
     size_bytes: int
-    metadata: dict[str, Any] | None
+    metadata: dict[str, Any]
     status: str
     error: str | None
     created_at: str

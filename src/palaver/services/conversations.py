@@ -17,10 +17,12 @@ from palaver.domain.cursors import LIMIT, LIMIT_MAX, Stretch, parse_place
 from palaver.domain.errors import NotFound
 from palaver.domain.search import SearchKind
 from palaver.domain.users import Actor
+from palaver.domain.webhooks import WebhookEventKind
 from palaver.kit.clock import Clock, system_clock
 from palaver.kit.text import fold
 from palaver.services.driver import Driver
 from palaver.services.messages import append_messages, check_text, find_made
+from palaver.services.outbox import emit
 from palaver.storage.database import Database
 from palaver.storage.tx import Tx
 
@@ -191,8 +193,12 @@ class ConversationService:
         """
         async with self.db.transaction() as tx:
             conversation = await lock_conversation(tx, actor, key)
-            await tx.conversations.delete(conversation.id, at=self.clock())
+            at = self.clock()
+            await tx.conversations.delete(conversation.id, at=at)
             await tx.jobs.enqueue(PURGE_JOB, {"conversation_id": conversation.id})
+            await emit(
+                tx, conversation.owner_id, WebhookEventKind.CHAT_DELETED, conversation.id, at=at
+            )
         await self.driver.halt(conversation.id)
 
     async def messages(
@@ -353,4 +359,5 @@ async def create_conversation(
         await tx.search.enqueue(
             owner_id=conversation.owner_id, kind=SearchKind.TITLE, ref=conversation.id
         )
+    await emit(tx, conversation.owner_id, WebhookEventKind.CHAT_CREATED, conversation.id, at=at)
     return conversation

@@ -10,7 +10,9 @@ from palaver.domain.documents import Document, DocumentCaps, NewDocument, TextSp
 from palaver.domain.errors import DomainError, ErrorKind, Fault, InvalidInput, NotFound
 from palaver.domain.search import SearchKind
 from palaver.domain.users import Actor
+from palaver.domain.webhooks import WebhookEventKind
 from palaver.kit.clock import Clock, system_clock
+from palaver.services.outbox import emit
 from palaver.services.sweeping import sweep
 from palaver.storage.database import Database, retrying
 from palaver.storage.files import Files
@@ -134,6 +136,7 @@ class DocumentService:
         async with self.db.transaction() as tx:
             id = await tx.documents.delete(uuid, owner_id=actor.owner_id, at=self.clock())
             await tx.jobs.enqueue(PURGE_JOB, {"document_id": id})
+            await tx.outbox.forget([WebhookEventKind.DOCUMENT_UPLOADED], [id])
 
     @retrying
     async def purge(self, actor: Actor, id: int) -> bool:
@@ -161,6 +164,7 @@ class DocumentService:
             # Held from here on: of two uploads that there is room for one of, one is refused.
             await tx.users.lock(actor.owner_id)
             await self._check_room(tx, actor, new)
+            at = self.clock()
             document = await tx.documents.insert(
                 uuid=uuid,
                 owner_id=actor.owner_id,
@@ -168,10 +172,12 @@ class DocumentService:
                 content_type=new.content_type,
                 size_bytes=new.size_bytes,
                 metadata=new.metadata,
-                at=self.clock(),
+                at=at,
             )
             if document is None:
                 return await tx.documents.get(uuid, owner_id=actor.owner_id)
+            kind = WebhookEventKind.DOCUMENT_UPLOADED
+            await emit(tx, actor.owner_id, kind, document.id, at=at)
         return document
 
     async def _check_room(self, tx: Tx, actor: Actor, new: NewDocument) -> None:

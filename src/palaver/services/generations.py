@@ -23,6 +23,7 @@ from palaver.domain.providers import Turn
 from palaver.domain.search import SearchKind
 from palaver.domain.streams import Stream
 from palaver.domain.users import Actor
+from palaver.domain.webhooks import WebhookEventKind
 from palaver.kit.clock import Clock, system_clock
 from palaver.services.conversations import (
     create_conversation,
@@ -31,6 +32,7 @@ from palaver.services.conversations import (
 )
 from palaver.services.driver import Driver, request_cancels
 from palaver.services.messages import append_messages, check_parent, check_text, take_pictures
+from palaver.services.outbox import emit
 from palaver.services.records import (
     Edit,
     edited_before,
@@ -351,6 +353,14 @@ class GenerationService:
         )
         if question.images is not None:
             await tx.pictures.move(question.id, message_id=sibling.id)
+        if text is not None:
+            await emit(
+                tx,
+                conversation.owner_id,
+                WebhookEventKind.MESSAGE_CREATED,
+                sibling.id,
+                at=at,
+            )
         return sibling
 
 

@@ -29,8 +29,10 @@ from palaver.domain.retrieval import Retrieved
 from palaver.domain.search import SearchKind
 from palaver.domain.tokens import estimate_tokens
 from palaver.domain.users import Actor
+from palaver.domain.webhooks import WebhookEventKind
 from palaver.kit.clock import DAY, SECOND, Clock, system_clock
 from palaver.kit.words import QUERY_MAX_LENGTH
+from palaver.services.outbox import emit
 from palaver.storage.database import Database, retrying
 from palaver.storage.tx import Tx
 
@@ -184,7 +186,7 @@ class MemoryService:
         async with self.db.transaction() as tx:
             memory = (await _get(tx, actor, uuid)).memory
             await tx.memories.delete(memory.id)
-            await _reindex(tx, memory)
+            await _remove_traces(tx, [memory])
 
     async def clear(self, actor: Actor) -> int:
         """Remove all of them, and return how many there were."""
@@ -192,8 +194,7 @@ class MemoryService:
         while True:
             async with self.db.transaction() as tx:
                 gone = await tx.memories.clear(owner_id=actor.owner_id, limit=CLEAR_MAX)
-                for memory in gone:
-                    await _reindex(tx, memory)
+                await _remove_traces(tx, gone)
             total += len(gone)
             if len(gone) < CLEAR_MAX:
                 return total
@@ -273,14 +274,28 @@ async def insert_memory(tx: Tx, memory: Memory) -> None:
     stored = await tx.memories.insert(memory)
     if stored is not None:
         await _reindex(tx, stored)
+        await emit(
+            tx,
+            stored.owner_id,
+            WebhookEventKind.MEMORY_CREATED,
+            stored.id,
+            at=stored.created_at,
+        )
 
 
 async def forget_conversation(tx: Tx, conversation_id: int, *, limit: int) -> int:
     """Remove some of the memories that count in a deleted conversation; return how many."""
     gone = await tx.memories.clear_of(conversation_id, limit=limit)
+    await _remove_traces(tx, gone)
+    return len(gone)
+
+
+async def _remove_traces(tx: Tx, gone: Sequence[Memory]) -> None:
+    """Take memories that are gone out of the search, and out of what webhooks have told."""
     for memory in gone:
         await _reindex(tx, memory)
-    return len(gone)
+    refs = [memory.id for memory in gone]
+    await tx.outbox.forget([WebhookEventKind.MEMORY_CREATED], refs)
 
 
 async def _reindex(tx: Tx, memory: Memory) -> None:

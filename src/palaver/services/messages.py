@@ -9,6 +9,8 @@ from palaver.domain.errors import DomainError, ErrorKind, Fault, InvalidInput, N
 from palaver.domain.pictures import PROMPT_MAX_BYTES, Picture, attach
 from palaver.domain.search import SearchKind
 from palaver.domain.users import Actor
+from palaver.domain.webhooks import WebhookEventKind
+from palaver.services.outbox import emit
 from palaver.storage.tx import Tx
 
 
@@ -55,6 +57,9 @@ async def append_messages(
         await tx.search.enqueue(
             owner_id=conversation.owner_id, kind=SearchKind.MESSAGE, ref=message.id
         )
+        if role != "system":
+            kind = WebhookEventKind.MESSAGE_CREATED
+            await emit(tx, conversation.owner_id, kind, message.id, at=at)
         messages.append(message)
         parent_id = message.id
     if pictures:

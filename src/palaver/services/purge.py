@@ -5,10 +5,12 @@ from typing import Final
 from palaver.domain.errors import DomainError, ErrorKind
 from palaver.domain.search import SearchKind
 from palaver.domain.users import Actor
+from palaver.domain.webhooks import WebhookEventKind
 from palaver.kit.clock import HOUR, Clock, system_clock
 from palaver.services.memories import forget_conversation
 from palaver.storage.database import Database, retrying
 from palaver.storage.statements import Engine
+from palaver.storage.tx import Tx
 
 MESSAGES_MAX: Final = 200
 EVENTS_MAX: Final = 2_000
@@ -40,13 +42,14 @@ class PurgeService:
             if self.db.engine is Engine.POSTGRESQL:
                 await tx.purge.forget_log(id)
             gone = await tx.purge.messages(id, limit=MESSAGES_MAX)
-            await tx.search.remove(SearchKind.MESSAGE, gone)
+            await _remove_traces(tx, gone)
             await tx.purge.images(gone)
             if len(gone) == MESSAGES_MAX:
                 return False
             if await forget_conversation(tx, id, limit=MESSAGES_MAX) == MESSAGES_MAX:
                 return False
             await tx.purge.conversation(id)
+            await tx.outbox.forget([WebhookEventKind.CHAT_CREATED], [id])
             await tx.search.remove(SearchKind.TITLE, [id])
         return True
 
@@ -55,7 +58,7 @@ class PurgeService:
         actor.require_admin()
         async with self.db.transaction() as tx:
             gone = await tx.purge.deleted_messages(limit=MESSAGES_MAX)
-            await tx.search.remove(SearchKind.MESSAGE, gone)
+            await _remove_traces(tx, gone)
             await tx.purge.images(gone)
         return len(gone)
 
@@ -64,3 +67,9 @@ class PurgeService:
         actor.require_admin()
         async with self.db.transaction() as tx:
             return await tx.purge.events(before=self.clock() - LOG_KEPT, limit=EVENTS_MAX)
+
+
+async def _remove_traces(tx: Tx, message_ids: list[int]) -> None:
+    """Take messages that are gone out of the search, and out of what webhooks have told."""
+    await tx.search.remove(SearchKind.MESSAGE, message_ids)
+    await tx.outbox.forget([WebhookEventKind.MESSAGE_CREATED], message_ids)

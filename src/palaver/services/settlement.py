@@ -19,8 +19,10 @@ from palaver.domain.pictures import Picture, attach
 from palaver.domain.search import SearchKind
 from palaver.domain.sources import Citation
 from palaver.domain.tokens import estimate_tokens
+from palaver.domain.webhooks import WebhookEventKind
 from palaver.services.ledger import Work, settle
 from palaver.services.memory_extraction import enqueue_extraction
+from palaver.services.outbox import emit
 from palaver.storage.conversations import Afterwards
 from palaver.storage.database import Database
 from palaver.storage.tx import Tx
@@ -153,6 +155,13 @@ async def _keep(
     if output.text:
         await tx.search.enqueue(
             owner_id=generation.owner_id, kind=SearchKind.MESSAGE, ref=generation.answer_id
+        )
+        await emit(
+            tx,
+            generation.owner_id,
+            WebhookEventKind.MESSAGE_CREATED,
+            generation.answer_id,
+            at=at,
         )
 
 

@@ -119,6 +119,15 @@ class WebhookService:
             found = await tx.webhooks.every(after=after, limit=limit + 1)
         return Stretch.of(found, limit=limit, id=lambda endpoint: endpoint.id)
 
+    async def get_any(self, actor: Actor, uuid: str) -> WebhookEndpoint:
+        """Return anybody's endpoint. For the operator. Raises `NotFound`."""
+        actor.require_admin()
+        async with self.db.read() as tx:
+            endpoint = await tx.deliveries.endpoint_of(uuid)
+        if endpoint is None:
+            raise NotFound("webhook")
+        return endpoint
+
     @retrying
     async def update(
         self, actor: Actor, uuid: str, change: WebhookChange, *, of_administration: bool = False

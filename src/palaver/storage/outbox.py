@@ -63,7 +63,7 @@ def _document(*columns: Any) -> DocumentData:
         title,
         content_type.partition(";")[0],
         size_bytes,
-        None if metadata is None else _decode(metadata),
+        {} if metadata is None else _decode(metadata),
         status,
         error,
         *map(render_instant, times),
