@@ -233,7 +233,7 @@ class TestFolder:
     async def test_it_ends_when_nothing_is_asked_for(self, tmp_path: Path) -> None:
         async with from_folder(a_model(tmp_path / "tiny"), idle_seconds=0.01) as embedder:
             await embedder.embed(["cat"])
-            while embedder.process_id is not None:
+            while embedder.process_id is not None:  # noqa: ASYNC110  # a process has no event
                 await asyncio.sleep(0.01)
             assert len((await embedder.embed(["dog"])).vectors) == 1
 

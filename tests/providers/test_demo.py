@@ -49,7 +49,10 @@ async def test_it_comes_word_by_word(demo: Provider) -> None:
 
 async def test_it_quotes_what_is_nearest_to_the_question_first(demo: Provider) -> None:
     got = await outcome(
-        demo, ask(Turn("system", PASSAGES), Turn("user", "At night, how many days of holiday has a year?"))
+        demo,
+        ask(
+            Turn("system", PASSAGES), Turn("user", "At night, how many days of holiday has a year?")
+        ),
     )
     assert got.text.index("[2]") < got.text.index("[1]")
     assert "> Every year has thirty days of holiday. [2]\n>\n> — Handbook.pdf, page 3" in got.text
