@@ -13,6 +13,7 @@ from palaver.storage.database import Database
 from palaver.storage.opening import open_database
 from tests.cast import SECRET_KEY, a_user, identity_over
 from tests.databases import new_sqlite
+from tests.fakes.identity_provider import FakeIdentityProvider
 from tests.fakes.search_engines import SearchEngines
 from tests.fakes.tiny_model import a_model
 
@@ -122,3 +123,13 @@ async def test_it_tells_which_embedder_is_set_up_and_whether_it_answers(
     assert "answers, 3 dimensions." in await told(given)
     (folder / "model.onnx").write_bytes(b"nonsense")
     assert "did not embed" in await told(given, wrong=True)
+
+
+async def test_it_tells_whether_discovery_answers(settings: Settings) -> None:
+    async with FakeIdentityProvider() as there:
+        given = structs.replace(settings, identity_providers=(there.settings(),))
+        line = f"Single sign-on: fake ({there.issuer}): discovery answers."
+        assert line in await told(given)
+        there.metadata = {"issuer": "https://another.example.org"}
+        assert "calls itself by another address" in await told(given, wrong=True)
+    assert "Fake & Co cannot be reached" in await told(given, wrong=True)

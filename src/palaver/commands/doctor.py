@@ -17,9 +17,11 @@ import msgspec
 from palaver import __version__
 from palaver.commands.trouble import EXPECTED, sentence_of
 from palaver.config import Settings, has_secret_key, load
+from palaver.domain.identity_providers import IdentityProviderSettings
 from palaver.domain.providers import ProviderSettings
 from palaver.domain.users import SYSTEM
 from palaver.outbound.embedders import build as build_embedder
+from palaver.outbound.oidc import build as build_identity_provider
 from palaver.outbound.web_search import build as build_search
 from palaver.providers import build as build_provider
 from palaver.services.health import HealthService
@@ -58,7 +60,12 @@ async def findings(settings: Settings) -> AsyncIterator[Finding]:
     yield _address(settings)
     async for finding in _database(settings):
         yield finding
-    checks = [*map(_provider, settings.providers), _web_search(settings), _embedder(settings)]
+    checks = [
+        *map(_provider, settings.providers),
+        _web_search(settings),
+        _embedder(settings),
+        *map(_identity_provider, settings.identity_providers),
+    ]
     for finding in await asyncio.gather(*checks):
         yield finding
 
@@ -198,6 +205,19 @@ async def _embedder(settings: Settings) -> Finding:
     finally:
         await embedder.close()
     return Finding(f"{label}: answers, {len(found.vectors[0]) // 4} dimensions.")
+
+
+async def _identity_provider(given: IdentityProviderSettings) -> Finding:
+    """Ask for its discovery document and its keys: people can sign in with no less."""
+    provider = build_identity_provider(given)
+    label = f"Single sign-on: {given.id} ({given.issuer})"
+    try:
+        await provider.check()
+    except EXPECTED as error:
+        return Finding(f"{label}: {sentence_of(error)}", is_wrong=True)
+    finally:
+        await provider.close()
+    return Finding(f"{label}: discovery answers.")
 
 
 _NO_ENGINE = {

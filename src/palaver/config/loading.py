@@ -13,6 +13,7 @@ import msgspec
 
 from palaver.config.embeddings import embedder
 from palaver.config.errors import ConfigError, guess, refuse_keys
+from palaver.config.identity_providers import identity_providers, redirect
 from palaver.config.providers import Providers
 from palaver.config.settings import CONFIG_FILE, FIELDS, PREFIX, SECRET, Settings, wanted
 from palaver.config.web_search import search_engine
@@ -47,6 +48,9 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         providers=providers,
         search_engine=search_engine(environ, settings),
         embedder=embedder(settings, providers),
+        identity_providers=identity_providers(
+            environ, file.get("identity_providers", {}), str(path), settings
+        ),
     )
 
 
@@ -64,7 +68,7 @@ def _refuse_unknown(environ: Mapping[str, str], file: dict[str, Any], path: str 
     for name in sorted(environ):
         if name.startswith(PREFIX) and name not in variables:
             raise ConfigError(f"{name} is no setting{guess(name, variables)}")
-    refuse_keys(file, [*FIELDS, "providers"], f" in {path}")
+    refuse_keys(file, [*FIELDS, "providers", "identity_providers"], f" in {path}")
 
 
 def _parse(field: msgspec.structs.FieldInfo, value: Any, source: str, *, strict: bool) -> Any:
@@ -131,4 +135,5 @@ _CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "embedding_model": _matches(r"[^/\s]+/\S+"),
     "model_aliases": lambda aliases: tuple(map(_alias, aliases)),
     "secret_key": _matches(r".{32,}"),
+    "sso_redirects": lambda addresses: tuple(map(redirect, addresses)),
 }

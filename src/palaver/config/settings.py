@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from palaver.domain.embedders import EmbedderSettings
+from palaver.domain.identity_providers import IdentityProviderSettings
 from palaver.domain.providers import ProviderSettings
 from palaver.domain.web import SearchMode, WebSearchSettings
 
@@ -112,6 +113,46 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _value(
             "off, admins or everybody",
             "Who must have a second factor: without one they can do nothing but set it up.",
+        ),
+    ] = "off"
+    oidc_issuer: Annotated[
+        str | None,
+        _value(
+            "an address such as https://auth.example.org/realms/main",
+            "An identity provider that people may sign in with: its issuer, below which its "
+            "discovery document is; the file can name several.",
+        ),
+    ] = None
+    oidc_client_id: Annotated[
+        str | None,
+        _value("a text", "The id by which that provider knows Palaver."),
+    ] = None
+    oidc_client_secret: Annotated[
+        str | None,
+        _value("a text", "The secret of that id; unset: a public client."),
+    ] = None
+    oidc_name: Annotated[
+        str | None,
+        _value(
+            "a text",
+            "What people call it, as in “Sign in with Example”; unset: its host.",
+        ),
+    ] = None
+    sso_redirects: Annotated[
+        tuple[str, ...],
+        _value(
+            "addresses such as https://app.example.org/callback, separated by commas",
+            "Where clients may have people sent back to after single sign-on, each exactly as "
+            "it is written here; Palaver's own pages always.",
+        ),
+    ] = ()
+    sso_link_by_email: Annotated[
+        Literal["off", "verified", "all"],
+        _value(
+            "off, verified or all",
+            "Whether a first single sign-on joins the account with the same e-mail address, which "
+            "the provider must have verified: those whose address is verified here as well, or "
+            "all, where nobody registers unasked.",
         ),
     ] = "off"
     login_attempts_per_minute: Annotated[
@@ -291,13 +332,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"Settings({', '.join(shown)})"
 
 
-SECRET: Final = frozenset({"secret_key", "bootstrap_token", "database_url"})
+    identity_providers: tuple[IdentityProviderSettings, ...] = ()  # in the order of the file
+SECRET: Final = frozenset({"secret_key", "bootstrap_token", "database_url", "oidc_client_secret"})
 """Fields that nothing prints; a database's URL may hold its password."""
 
 FIELDS: Final = {
     field.encode_name: field
     for field in msgspec.structs.fields(Settings)
-    if field.name not in {"providers", "search_engine", "embedder"}
+    if field.name not in {"providers", "search_engine", "embedder", "identity_providers"}
 }
 """Every setting by its key in the TOML file, which is its variable's name in lower case."""
 

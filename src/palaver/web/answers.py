@@ -6,7 +6,14 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
-from palaver.web.call import CSRF_COOKIE, DEVICE_COOKIE, FORM_COOKIE, SESSION_COOKIE, Call
+from palaver.web.call import (
+    CSRF_COOKIE,
+    DEVICE_COOKIE,
+    FORM_COOKIE,
+    SESSION_COOKIE,
+    SIGN_ON_COOKIE,
+    Call,
+)
 
 HEADERS: Final = ("x-request-id", "retry-after")
 """What scripts may want to read of any answer, beside its body."""
@@ -26,6 +33,11 @@ def wants_json(call: Call) -> bool:
     """Tell whether JSON is asked for and a page is not."""
     accepted = call.header(b"accept") or ""
     return "json" in accepted and "text/html" not in accepted
+
+
+def wants_page(call: Call) -> bool:
+    """Tell whether a browser shows the answer to a person."""
+    return "text/html" in (call.header(b"accept") or "")
 
 
 def finish(call: Call, response: Response) -> Response:
@@ -53,6 +65,21 @@ def set_form_cookies(call: Call, *, seed: str, csrf_token: str) -> None:
 def set_device_cookie(call: Call, device: str) -> None:
     """Remember this browser, so that nobody else's wrong passwords lock it out."""
     _set(call, DEVICE_COOKIE, device, max_age=COOKIE_SECONDS, script_readable=False)
+
+
+def set_sign_on_cookie(call: Call, value: str, *, seconds: int) -> None:
+    """Let this browser alone finish the single sign-on that it has begun."""
+    _set(call, _sign_on_name(call), value, max_age=seconds, script_readable=False)
+
+
+def sign_on_cookie(call: Call) -> str:
+    """Return the secret of the single sign-ons that this browser has begun, "" for none."""
+    return call.request.cookies.get(_sign_on_name(call), "")
+
+
+def _sign_on_name(call: Call) -> str:
+    # With the prefix no neighbour on a sister domain can set it (RFC 6265bis, 4.1.3.2).
+    return f"__Host-{SIGN_ON_COOKIE}" if call.is_secure else SIGN_ON_COOKIE
 
 
 def clear_session_cookies(call: Call) -> None:

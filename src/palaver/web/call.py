@@ -15,6 +15,7 @@ SESSION_COOKIE: Final = "palaver_session"
 CSRF_COOKIE: Final = "csrftoken"
 DEVICE_COOKIE: Final = "palaver_device"
 FORM_COOKIE: Final = "palaver_form"
+SIGN_ON_COOKIE: Final = "palaver_sign_on"
 
 _NOBODY: Final = Actor()
 _HOST: Final = re.compile(r"[\w.\-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?", re.ASCII)

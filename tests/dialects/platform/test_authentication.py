@@ -267,8 +267,8 @@ async def test_the_other_slash_form_of_signing_in_is_another_contracts(visitor: 
     assert "x-ratelimit-limit" not in answer.headers
 
 
-@pytest.mark.parametrize("path", ["/auth/sso/login?redirect_uri=x"])
-async def test_what_is_not_built_is_not_there(owner: Visitor, path: str) -> None:
+@pytest.mark.parametrize("path", ["/auth/sso", "/auth/sso/login/there"])
+async def test_what_is_no_route_is_not_there(owner: Visitor, path: str) -> None:
     answer = await owner.get(f"/api/v1{path}")
     assert answer.status == 404
     assert answer.json == {

@@ -97,7 +97,7 @@ class User(Struct):
     id: Id
     email: str
     username: str
-    auth_provider: Literal["local"]
+    auth_provider: Literal["local", "oidc"]
     is_active: bool
     is_verified: bool
     created_at: Time
@@ -110,7 +110,7 @@ class User(Struct):
             user.uuid,
             user.email or "",
             user.username,
-            "local",
+            "local" if user.has_password else "oidc",
             user.is_active,
             user.verified_at is not None,
             render_time(user.created_at),
