@@ -193,7 +193,7 @@ async def opened(
         stack.push_async_callback(completions.close)
         search = SearchService(db)
         files = Files(settings.data_dir / "documents")
-        ingestion = IngestionService(db, files, extractor, search, clock=clock)
+        ingestion = IngestionService(db, files, extractor, clock=clock)
         conversations = ConversationService(db, driver, clock=clock)
         documents = DocumentService(
             db,

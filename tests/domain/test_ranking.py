@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palaver.domain import ranking
-from palaver.domain.ranking import PART_BITS, Block, Query, merged, posting, terms, ways
+from palaver.domain.ranking import (
+    PART_BITS,
+    Block,
+    Postings,
+    Query,
+    joined,
+    merged,
+    posting,
+    terms,
+    ways,
+)
 
 PLACES = st.integers(0, 2**PART_BITS - 1)
 POSTINGS = st.dictionaries(PLACES, st.integers(1, 255), max_size=50)
@@ -32,6 +42,24 @@ def test_a_later_text_is_put_behind_a_block(postings, place, worth):
     earlier = {known: value for known, value in postings.items() if known < place}
     longer = merged(b"", new=earlier.items()) + posting(place, worth)
     assert opened(longer) == {**earlier, place: worth}
+
+
+@given(POSTINGS, POSTINGS.filter(bool))
+def test_two_blocks_become_one(first, second):
+    block = joined(merged(b"", new=first.items()), merged(b"", new=second.items()))
+    assert opened(block) == {**first, **second}
+
+
+@given(POSTINGS.filter(bool))
+def test_postings_of_many_texts_are_gathered_by_term(worths):
+    postings = Postings()
+    for ref in sorted(worths):
+        postings.add(ref, {"apple": worths[ref]})
+        postings.add(ref + (1 << PART_BITS), {"apple": worths[ref], "pie": 1})
+    first, second = postings.parts.values()
+    assert list(postings.parts) == [0, 1]
+    assert opened(bytes(first["apple"])) == opened(bytes(second["apple"])) == worths
+    assert opened(bytes(second["pie"])) == dict.fromkeys(worths, 1)
 
 
 def an_index(texts: Mapping[int, str]) -> dict[str, list[Block]]:

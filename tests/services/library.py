@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from palaver.domain.documents import Document, DocumentCaps, NewDocument
+from palaver.domain.search import SearchKind
 from palaver.domain.users import SYSTEM, Actor
 from palaver.services.documents import PURGE_JOB, DocumentService
 from palaver.services.ingestion import IngestionService, Lane
@@ -41,9 +42,7 @@ class Library:
         self.extractor = TextExtractor()
         self.files = Files(self.folder / "documents")
         self.search = SearchService(self.db)
-        self.ingestion = IngestionService(
-            self.db, self.files, self.extractor, self.search, clock=self.clock
-        )
+        self.ingestion = IngestionService(self.db, self.files, self.extractor, clock=self.clock)
         self.documents = DocumentService(
             self.db,
             self.files,
@@ -51,6 +50,10 @@ class Library:
             on_waiting=self.ingestion.lanes.tell,
             clock=self.clock,
         )
+
+    def another(self) -> "Library":
+        """Return the same library as another worker has it."""
+        return Library(self.db, self.folder, self.cast, self.clock)
 
     @property
     def owner(self) -> Actor:
@@ -102,6 +105,11 @@ class Library:
         statement = Statement(f"select count(*) from {table} where {where}", int)  # noqa: S608  # our own names
         async with self.db.read() as tx:
             return await tx._connection.one(statement) or 0
+
+    async def texts(self) -> int:
+        """Return how many texts of the owner's documents the index counts."""
+        async with self.db.read() as tx:
+            return (await tx.postings.counts(SearchKind.CHUNK, [], owner_id=self.owner.owner_id))[0]
 
     def stored(self) -> list[Path]:
         """Return all files, drafts included."""

@@ -180,6 +180,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     id: int
     uuid: str
     owner_id: int
+    title: str
     content_type: str
     attempt: int
     tries: int

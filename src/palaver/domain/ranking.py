@@ -74,6 +74,33 @@ def merged(block: bytes, *, gone: Iterable[int] = (), new: Iterable[tuple[int, i
     return b"".join([posting(place, known[place]) for place in sorted(known)])
 
 
+def joined(block: bytes, more: bytes) -> bytes:
+    """Return two blocks as one; where both have a text, `more` says what it is worth.
+
+    Costs next to nothing where all of `more` is later, as what is new is.
+    """
+    if not block or block[-3] | block[-2] << 8 < more[0] | more[1] << 8:
+        return block + more
+    return merged(block, new=zip(*_opened(more), strict=True))
+
+
+class Postings:
+    """Blocks of many texts in the making, by part and term."""
+
+    def __init__(self) -> None:
+        self.parts: Final[dict[int, dict[str, bytearray]]] = {}
+
+    def add(self, ref: int, terms: Mapping[str, int]) -> None:
+        """Put the terms of a text, with their worths, behind those of all texts before it."""
+        blocks = self.parts.setdefault(ref >> PART_BITS, {})
+        low, high = ref & 0xFF, ref >> 8 & _PLACE >> 8
+        for term, worth in terms.items():
+            if (block := blocks.get(term)) is None:
+                blocks[term] = bytearray((low, high, worth))
+            else:
+                block += bytes((low, high, worth))
+
+
 def _opened(block: bytes) -> tuple[tuple[int, ...], bytes]:
     """Return the places in a block, ascending, and their worths."""
     count = len(block) // POSTING_SIZE

@@ -14,14 +14,15 @@ from typing import Final
 from palaver.domain.chunks import cut
 from palaver.domain.documents import FILE_MAX_BYTES, TRIES_MAX, UNREADABLE, Chunk, Reading
 from palaver.domain.errors import DomainError
-from palaver.domain.extraction import Extracted, ExtractionError, Extractor
+from palaver.domain.extraction import ExtractionError, Extractor
+from palaver.domain.ranking import Postings
 from palaver.domain.search import SearchKind
 from palaver.domain.tokens import estimate_tokens
-from palaver.domain.users import SYSTEM, Actor
+from palaver.domain.users import Actor
 from palaver.kit.clock import SECOND, Clock, system_clock
 from palaver.kit.tasks import Tasks
 from palaver.services.documents import remove_content
-from palaver.services.search import SearchService
+from palaver.services.folding import terms_of
 from palaver.storage.chunks import PIECE_LENGTH
 from palaver.storage.database import Database
 from palaver.storage.files import Files
@@ -34,12 +35,13 @@ log = logging.getLogger(__name__)
 SMALL_MAX_BYTES: Final = 1 << 20
 LEASE: Final = 30 * SECOND
 RENEW_SECONDS: Final = 2.0
-BATCH: Final = 50  # chunks in one transaction: about 1 ms of the loop
+BATCH: Final = 20  # chunks in one transaction: about 2 ms of the loop
+TERMS: Final = 300  # in one transaction, as many postings as they have: about 2 ms as well
+GROUP: Final = 2_000  # chunks whose postings are written together: a row for each term
 TEXT_LENGTH: Final = 4 * PIECE_LENGTH
 LOST: Final = "The file of this document is no longer there."
 
 _READ: Final = 0.7  # how far a document is once it is text
-_STORED: Final = 0.9  # and once its chunks are stored
 
 
 class Lane:
@@ -81,6 +83,10 @@ class Progress:
         """Note how much of the file has been read."""
         self.at = _READ * min(max(share, 0.0), 1.0)
 
+    def stored(self, share: float) -> None:
+        """Note how much of the text can be found."""
+        self.at = _READ + (1 - _READ) * min(share, 1.0)
+
 
 class IngestionService:
     """Reads documents, one in each of its lanes at a time."""
@@ -90,14 +96,12 @@ class IngestionService:
         db: Database,
         files: Files,
         extractor: Extractor,
-        search: SearchService,
         *,
         clock: Clock = system_clock,
     ) -> None:
         self.db = db
         self.files = files
         self.extractor = extractor
-        self.search = search
         self.clock = clock
         self.lanes = Lanes()
         self._tasks = Tasks()
@@ -187,13 +191,9 @@ class IngestionService:
         )
         progress.at = _READ
         await self._clear(reading, progress)
-        chunks = await asyncio.to_thread(_sized, extracted)
+        chunks = await asyncio.to_thread(cut, extracted)
         await self._store_text(reading, extracted.text, progress)
         await self._store_chunks(reading, chunks, progress)
-        is_folded = False
-        while not is_folded:
-            is_folded = not await self.search.fold_of(SYSTEM, reading.owner_id)
-            await asyncio.sleep(0)
         async with self.db.transaction() as tx:
             await tx.readings.finish(reading, chunks=len(chunks), at=self.clock())
 
@@ -214,19 +214,53 @@ class IngestionService:
             await asyncio.sleep(0)
 
     async def _store_chunks(
-        self, reading: Reading, chunks: Sequence[tuple[Chunk, int]], progress: Progress
+        self, reading: Reading, chunks: Sequence[Chunk], progress: Progress
     ) -> None:
-        for first in range(0, len(chunks), BATCH):
-            async with self.db.transaction() as tx:
-                await self._hold(tx, reading, progress)
-                ids = await tx.chunks.add(
-                    reading.id, owner_id=reading.owner_id, chunks=chunks[first : first + BATCH]
-                )
-                await tx.search.enqueue_all(
-                    owner_id=reading.owner_id, kind=SearchKind.CHUNK, refs=ids
-                )
-            progress.at = _READ + (_STORED - _READ) * (first + BATCH) / (len(chunks) + BATCH)
+        """Store chunks and their words: a group at a time, so that no word's row grows often."""
+        for first in range(0, len(chunks), GROUP):
+            group = chunks[first : first + GROUP]
+            postings = Postings()
+            for start in range(0, len(group), BATCH):
+                await self._store_batch(reading, group[start : start + BATCH], postings, progress)
+                progress.stored((first + (start + BATCH) / 2) / len(chunks))
+            await self._store_postings(reading, postings, progress)
+            progress.stored((first + GROUP) / len(chunks))
+
+    async def _store_batch(
+        self,
+        reading: Reading,
+        chunks: Sequence[Chunk],
+        postings: Postings,
+        progress: Progress,
+    ) -> None:
+        found, sized = [], []
+        for chunk in chunks:
+            found.append(_terms(reading, chunk))
+            sized.append((chunk, estimate_tokens(chunk.text)))
             await asyncio.sleep(0)
+        async with self.db.transaction() as tx:
+            await self._hold(tx, reading, progress)
+            ids = await tx.chunks.add(reading.id, owner_id=reading.owner_id, chunks=sized)
+            texts = dict(zip(ids, found, strict=True))
+            await tx.postings.announce(SearchKind.CHUNK, texts, owner_id=reading.owner_id)
+        for ref, terms in texts.items():
+            postings.add(ref, terms)
+        await asyncio.sleep(0)
+
+    async def _store_postings(
+        self, reading: Reading, postings: Postings, progress: Progress
+    ) -> None:
+        for part, blocks in postings.parts.items():
+            terms = sorted(blocks)
+            stored = 0
+            while stored < len(terms):
+                some = {term: bytes(blocks[term]) for term in terms[stored : stored + TERMS]}
+                async with self.db.transaction() as tx:
+                    await self._hold(tx, reading, progress)
+                    stored += await tx.postings.add(
+                        SearchKind.CHUNK, part, some, owner_id=reading.owner_id
+                    )
+                await asyncio.sleep(0)
 
     async def _hold(self, tx: Tx, reading: Reading, progress: Progress) -> None:
         """Prolong the lease, and hold the document's row. Raises `Gone`."""
@@ -238,6 +272,6 @@ class IngestionService:
             await tx.readings.put_back(reading, until=until, counts=counts)
 
 
-def _sized(extracted: Extracted) -> list[tuple[Chunk, int]]:
-    """Return the chunks of a text, each with its tokens. Takes its time: beside the loop."""
-    return [(chunk, estimate_tokens(chunk.text)) for chunk in cut(extracted)]
+def _terms(reading: Reading, chunk: Chunk) -> dict[str, int]:
+    """Return what a chunk is found by, as a fold reads it again: `storage.search`."""
+    return terms_of(SearchKind.CHUNK, f"{reading.title} {chunk.heading or ''} {chunk.text}")

@@ -60,11 +60,6 @@ class SearchService:
         actor.require_admin()
         return await self._folder.fold()
 
-    async def fold_of(self, actor: Actor, owner_id: int) -> int:
-        """Move some of one owner's chunks that wait into the index; return how many. For jobs."""
-        actor.require_admin()
-        return await self._folder.fold_some(owner_id, [SearchKind.CHUNK])
-
 
 def _parse(q: str) -> Query:
     if not q.strip():

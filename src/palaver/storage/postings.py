@@ -10,10 +10,13 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from palaver.domain.ranking import PART_BITS, POSTING_SIZE, Block, merged, posting
+from palaver.domain.ranking import PART_BITS, POSTING_SIZE, Block, joined, merged, posting
 from palaver.domain.search import SearchKind
 from palaver.storage.connection import Connection
 from palaver.storage.statements import Engine, Statement
+
+BLOCKS_MAX_BYTES: Final = 128 * 1024
+"""Of blocks in one transaction. That of a common word has up to 12 KiB, most have a few bytes."""
 
 _Postings: TypeAlias = list[tuple[int, int]]  # refs, ascending, with the worth of a term
 
@@ -49,6 +52,13 @@ _COUNT: Final[Statement[None]] = Statement(
     """update search_totals set texts = texts + :more, last_ref = :last_ref
     where owner_id = :owner_id and kind = :kind"""
 )
+_NOTE: Final[Statement[None]] = Statement(
+    """insert into search_totals (owner_id, kind, texts, last_ref)
+    values (:owner_id, :kind, :more, :last_ref)
+    on conflict (owner_id, kind) do update set texts = search_totals.texts + excluded.texts,
+        last_ref = case when excluded.last_ref > search_totals.last_ref
+            then excluded.last_ref else search_totals.last_ref end"""
+)
 _TEXTS: Final = Statement(
     "select texts from search_totals where owner_id = :owner_id and kind = :kind", int
 )
@@ -74,6 +84,13 @@ _PUT_BLOCK: Final[Statement[None]] = Statement(
     """insert into search_postings (owner_id, kind, term, part, postings)
     values (:owner_id, :kind, :term, :part, :postings)
     on conflict (owner_id, kind, term, part) do update set postings = excluded.postings"""
+)
+_PUT_BLOCKS: Final[Statement[None]] = Statement(
+    postgresql="""insert into search_postings (owner_id, kind, term, part, postings)
+        select cast(:owner_id as bigint), cast(:kind as bigint), term, cast(:part as bigint),
+            postings
+        from unnest(cast(:terms as text[]), cast(:postings as bytea[])) as given(term, postings)
+        on conflict (owner_id, kind, term, part) do update set postings = excluded.postings"""
 )
 _APPEND: Final[Statement[None]] = Statement(
     sqlite="""insert into search_postings (owner_id, kind, term, part, postings)
@@ -164,6 +181,40 @@ class PostingStore:
         await self._connection.run(_COUNT, more=more, last_ref=max(last_ref, *texts), **place)
         return list(old)
 
+    async def announce(
+        self, kind: SearchKind, texts: Mapping[int, Mapping[str, int]], *, owner_id: int
+    ) -> None:
+        """Note new texts and their terms, whose postings are going to follow (`add`).
+
+        Whoever removes one from now on takes all of that out, however much of it has come.
+        """
+        place = {"owner_id": owner_id, "kind": int(kind)}
+        found = {ref: terms for ref, terms in texts.items() if terms}
+        if found:
+            await self._connection.run(_NOTE, more=len(found), last_ref=max(found), **place)
+            await self._put_entries(place, found)
+
+    async def add(
+        self, kind: SearchKind, part: int, blocks: Mapping[str, bytes], *, owner_id: int
+    ) -> int:
+        """Add postings of texts that were announced; return how many terms were enough for once.
+
+        Those are the first ones, and one at least. To add anything twice changes nothing.
+        """
+        place = {"owner_id": owner_id, "kind": int(kind), "part": part}
+        await self._connection.one(_LOCK, owner_id=owner_id, kind=int(kind))
+        rows = await self._connection.all(_BLOCKS_OF_PART, terms=_listed(blocks), **place)
+        had = {row.term: row.postings for row in rows}
+        put: dict[str, bytes] = {}
+        size = 0
+        for term, more in blocks.items():
+            put[term] = block = joined(had.get(term, b""), more)
+            size += len(block)
+            if size > BLOCKS_MAX_BYTES:
+                break
+        await self._put_blocks(place, put)
+        return len(put)
+
     async def hold(self, kind: SearchKind, refs: Collection[int]) -> set[int]:
         """Return those refs whose rows are there, and keep them there until the transaction ends.
 
@@ -237,6 +288,15 @@ class PostingStore:
                 emptied.append({**place, "term": term})
         await self._connection.many(_PUT_BLOCK, put)
         await self._connection.many(_REMOVE_BLOCK, emptied)
+
+    async def _put_blocks(self, place: Mapping[str, int], blocks: Mapping[str, bytes]) -> None:
+        if self._connection.engine is Engine.SQLITE:
+            rows = [{**place, "term": term, "postings": block} for term, block in blocks.items()]
+            await self._connection.many(_PUT_BLOCK, rows)
+        else:
+            await self._connection.run(
+                _PUT_BLOCKS, terms=list(blocks), postings=list(blocks.values()), **place
+            )
 
     async def _put_entries(
         self, place: Mapping[str, int], texts: Mapping[int, Mapping[str, int]]

@@ -31,7 +31,7 @@ _CLAIM_SQL: Final = f"""update documents
                 min(d.id)
             limit 1)
         order by id limit 1 {{skip_locked}})
-    returning id, uuid, owner_id, mime_type, attempt, tries"""
+    returning id, uuid, owner_id, title, mime_type, attempt, tries"""
 _CLAIM: Final = Statement(
     row=Reading,
     # Without a word it would read the rows of all documents, in the order of another index.
