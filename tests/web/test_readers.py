@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.cast import PASSWORD
 from tests.fakes.scripts import Failure, Script
 from tests.fakes.upstream import Upstream
 from tests.http import Palaver, Visitor
@@ -31,3 +32,26 @@ async def test_a_stream_ends_when_its_reader_is(
             assert (await admin.patch(path, {"status": "disabled"})).status == 200
             assert "done" not in {event.name for event in await others.all()}
         assert "done" not in {event.name for event in await mine.all()}
+
+
+@pytest.mark.parametrize("way", ["revoked", "deleted account"])
+async def test_a_stream_ends_with_the_key_that_opened_it(
+    palaver: Palaver, owner: Visitor, upstream: Upstream, way: str
+) -> None:
+    upstream.default = Script(failure=Failure.STALL)
+    made = (await owner.post("/api/palaver/api-keys", {"name": "a program"})).json
+    bearer = {"Authorization": f"Bearer {made['key']}"}
+    program = palaver.visitor()
+    id = (await owner.post("/conversations", {})).json["id"]
+    await owner.post(f"/conversations/{id}/messages", {"content": "Hello?"})
+    async with (
+        asyncio.timeout(10),
+        program.events(f"/conversations/{id}/stream", {}, headers=bearer) as events,
+    ):
+        await events.until("delta")
+        if way == "revoked":
+            answer = await owner.delete(f"/api/palaver/api-keys/{made['id']}")
+        else:
+            answer = await owner.delete("/api/palaver/account", body={"password": PASSWORD})
+        assert answer.status == 204
+        assert "done" not in {event.name for event in await events.all()}
