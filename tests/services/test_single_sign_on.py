@@ -234,6 +234,21 @@ async def test_somebody_who_is_disabled_is_neither_joined_nor_let_in(
     assert [entry.target for entry in entries] == ["by told"] * 2
 
 
+async def test_who_deleted_their_account_is_new(
+    door: Callable[..., Door], people: Identity
+) -> None:
+    here = door()
+    ada = await here.enter()
+    await people.accounts.delete(SYSTEM, ada.id)
+    again = await here.enter()
+    assert (again.id != ada.id, again.username, again.email) == (True, "ada", "ada@example.org")
+    code = (await here.back(await here.state(TO_APP))).code or ""
+    await people.accounts.delete(SYSTEM, again.id)
+    with pytest.raises(DomainError) as caught:
+        await here.service.redeem(SOMEBODY, code)
+    assert caught.value.kind is ErrorKind.INVALID_CREDENTIALS
+
+
 async def test_registration_is_obeyed(door: Callable[..., Door], people: Identity) -> None:
     assert await door(registration=RegistrationMode.CLOSED).refusal() is Refusal.CLOSED
     invited = door(registration=RegistrationMode.INVITE)

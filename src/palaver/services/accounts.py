@@ -181,6 +181,7 @@ class AccountService:
         await tx.second_factors.remove(user.id)
         await tx.password_resets.remove(user.id)
         await tx.origins.forget(user.id)
+        await tx.external_identities.forget(user.id)
         await tx.users.delete(user.id, at=at)
         await tx.jobs.enqueue(ERASE_JOB, {"user_id": user.id})
         await note(tx, actor, done, user.username, at=at)

@@ -122,6 +122,10 @@ async def test_a_browser_goes_on_to_the_page_that_it_wanted(
     page = f"{palaver.base_url}//evil.example.org/%5C?new=1"
     answer = await back(visitor, there, f"?redirect_uri={page}")
     assert answer.headers["location"].startswith(f"{palaver.base_url}/")
+    assert answer.headers["location"].endswith("?new=1")
+    there.claims = {"aud": "somebody else"}
+    answer = await back(palaver.visitor(), there, f"?redirect_uri={palaver.base_url}/?new=1")
+    assert answer.headers["location"] == "/accounts/login/?refused=failed&next=%2F%3Fnew%3D1"
 
 
 async def test_a_client_gets_a_code_and_changes_it_for_tokens(

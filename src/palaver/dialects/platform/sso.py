@@ -139,7 +139,10 @@ def _onward(arrival: Arrival, state: str) -> str:
     if arrival.sign_in is not None:
         return departure.target
     if departure.is_own:
-        return f"{LOGIN_PAGE}?{urlencode({'refused': arrival.refusal})}"
+        page = urlsplit(departure.target)
+        wanted = f"{page.path}?{page.query}" if page.query else page.path
+        more = {"next": wanted} if wanted != "/" else {}
+        return f"{LOGIN_PAGE}?{urlencode({'refused': arrival.refusal, **more})}"
     if arrival.code is not None:
         given = {"code": arrival.code}
     else:
