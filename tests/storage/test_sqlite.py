@@ -358,3 +358,19 @@ async def test_waiters_are_told_when_the_database_closes(path):
     await asyncio.wait_for(db.close(), 5)
     ended = await asyncio.gather(*tasks, return_exceptions=True)
     assert {type(error) for error in ended} == {type(None), Closed}
+
+
+async def test_a_statement_over_a_partial_index_is_planned_once_for_all_its_values(db):
+    looked_at = []
+
+    def look(*what: object) -> int:  # asked whenever a statement is planned
+        looked_at.append(what)
+        return apsw.SQLITE_OK
+
+    db._reader.authorizer = look
+    async with db.read() as tx:
+        await tx.plans.standing(owner_id=1, at=1)
+        first = len(looked_at)
+        await tx.plans.standing(owner_id=2, at=2)
+    assert first
+    assert len(looked_at) == first

@@ -65,11 +65,12 @@ _BLANK_RUNS: Final[Statement[None]] = Statement(
 )
 _FORGET_EVENTS: Final[Statement[None]] = Statement(
     # The log has no index but its order: it is cut off at its oldest end, below the first row of
-    # a run that is live or has ended only now.
+    # a run that is live or has ended only now. (SQLite keeps the order of a cross join: from the
+    # few rows to their runs.)
     sqlite="""with head as (
             select id, generation_id from generation_events order by id limit :limit)
         delete from generation_events where id < coalesce(
-            (select min(head.id) from head join generations g on g.id = head.generation_id
+            (select min(head.id) from head cross join generations g on g.id = head.generation_id
                 where g.finished_at is null or g.finished_at >= :before),
             (select max(id) + 1 from head),
             0)""",
