@@ -5,6 +5,7 @@ from typing import Final
 MAX_EVENT_BYTES: Final = 4 * 1024 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
 _CR: Final = 13
+_LF: Final = 10
 
 
 def frame(data: bytes, *, event: str | None = None, id: str | None = None) -> bytes:
@@ -45,14 +46,14 @@ class Splitter:
             and not (self._line or self._lines or self._ended_in_cr)
             and _CR not in chunk
             and chunk.startswith(b"data: ")
+            and chunk.endswith(b"\n\n")
         ):
-            line, _, rest = chunk.partition(b"\n")
-            if rest == b"\n":
-                return [line[6:]]
-            if rest.endswith(b"\n\n"):
-                frames = chunk[6:-2].split(b"\n\ndata: ")
-                if not any(b"\n" in data for data in frames):
-                    return frames
+            data = chunk[6:-2]
+            if _LF not in data:
+                return [data]
+            datas = data.split(b"\n\ndata: ")
+            if not any(_LF in data for data in datas):
+                return datas
         return self._feed_lines(chunk)
 
     def end(self) -> list[bytes]:
