@@ -305,48 +305,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "may lead.",
         ),
     ] = ()
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"],
-        _value("debug, info, warning or error", "What is logged."),
-    ] = "info"
-    log_format: Annotated[
-        Literal["console", "json"], _value("console or json", "How it is logged.")
-    ] = "console"
-
-    providers: tuple[ProviderSettings, ...] = ()  # in the order in which they are asked
-    search_engine: WebSearchSettings | None = None  # the one that `web_search` comes to
-    embedder: EmbedderSettings | None = None
-
-    @property
-    def database(self) -> str:
-        """Return the database's URL, or the path of the SQLite file."""
-        return self.database_url or str(self.data_dir / "palaver.db")
-
-    def __repr__(self) -> str:
-        """Return what is set, without secrets."""
-        shown = (
-            f"{name}={'…' if name in SECRET else repr(value)}"
-            for field in msgspec.structs.fields(self)
-            if (value := getattr(self, name := field.name)) != field.default
-        )
-        return f"Settings({', '.join(shown)})"
-
-
-    identity_providers: tuple[IdentityProviderSettings, ...] = ()  # in the order of the file
-SECRET: Final = frozenset({"secret_key", "bootstrap_token", "database_url", "oidc_client_secret"})
-"""Fields that nothing prints; a database's URL may hold its password."""
-
-FIELDS: Final = {
-    field.encode_name: field
-    for field in msgspec.structs.fields(Settings)
-    if field.name not in {"providers", "search_engine", "embedder", "identity_providers"}
-}
-"""Every setting by its key in the TOML file, which is its variable's name in lower case."""
-
-
-def wanted(field: msgspec.structs.FieldInfo) -> str:
-    """Return what a setting must be, as the end of a sentence."""
-    return str(_meta(field).extra["want"])  # type: ignore[index]  # _value always sets it
     webhook_admin_text: Annotated[
         bool,
         _value(
@@ -363,6 +321,48 @@ def wanted(field: msgspec.structs.FieldInfo) -> str:
             le=3650,
         ),
     ] = 30
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        _value("debug, info, warning or error", "What is logged."),
+    ] = "info"
+    log_format: Annotated[
+        Literal["console", "json"], _value("console or json", "How it is logged.")
+    ] = "console"
+
+    providers: tuple[ProviderSettings, ...] = ()  # in the order in which they are asked
+    search_engine: WebSearchSettings | None = None  # the one that `web_search` comes to
+    embedder: EmbedderSettings | None = None
+    identity_providers: tuple[IdentityProviderSettings, ...] = ()  # in the order of the file
+
+    @property
+    def database(self) -> str:
+        """Return the database's URL, or the path of the SQLite file."""
+        return self.database_url or str(self.data_dir / "palaver.db")
+
+    def __repr__(self) -> str:
+        """Return what is set, without secrets."""
+        shown = (
+            f"{name}={'…' if name in SECRET else repr(value)}"
+            for field in msgspec.structs.fields(self)
+            if (value := getattr(self, name := field.name)) != field.default
+        )
+        return f"Settings({', '.join(shown)})"
+
+
+SECRET: Final = frozenset({"secret_key", "bootstrap_token", "database_url", "oidc_client_secret"})
+"""Fields that nothing prints; a database's URL may hold its password."""
+
+FIELDS: Final = {
+    field.encode_name: field
+    for field in msgspec.structs.fields(Settings)
+    if field.name not in {"providers", "search_engine", "embedder", "identity_providers"}
+}
+"""Every setting by its key in the TOML file, which is its variable's name in lower case."""
+
+
+def wanted(field: msgspec.structs.FieldInfo) -> str:
+    """Return what a setting must be, as the end of a sentence."""
+    return str(_meta(field).extra["want"])  # type: ignore[index]  # _value always sets it
 
 
 def about(field: msgspec.structs.FieldInfo) -> str:
