@@ -96,6 +96,19 @@ async def test_a_large_picture_becomes_smaller(extractor: ChildExtractor) -> Non
         assert opened(picture).size == (2048, 1024)
 
 
+async def test_a_photograph_that_is_too_large_as_png_becomes_a_jpeg(
+    extractor: ChildExtractor,
+) -> None:
+    noise = Image.effect_noise((1400, 1400), 100)
+    grainy = Image.merge("RGB", [noise, noise.rotate(90), noise.rotate(180)])
+    picture = await extractor.clean_image(encoded(grainy, "PNG"))
+    assert picture.media_type == "image/jpeg"
+    assert len(picture.content) < 3_900_000
+    clear = grainy.convert("RGBA")
+    clear.putalpha(noise)
+    assert (await extractor.clean_image(encoded(clear, "PNG"))).media_type == "image/png"
+
+
 async def test_what_is_clear_stays_clear(extractor: ChildExtractor) -> None:
     clear = Image.new("RGBA", (2, 2), (255, 0, 0, 0))
     for format in ("PNG", "WEBP", "GIF"):

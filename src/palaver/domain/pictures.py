@@ -30,15 +30,15 @@ SUFFIXES: Final = {
     "image/gif": "gif",
 }
 
-_MAGIC: Final = re.compile(
-    rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP", re.DOTALL
-)
+_MAGIC: Final = re.compile(rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|GIF8[79]a|RIFF....WEBP", re.DOTALL)
 _MAGIC_BYTES: Final = 12
 
 _PATCH_SIDE: Final = 32
 _QUARTERS_OF_A_PATCH: Final = 9
-_LEAST_TOKENS: Final = 258
 _MOST_TOKENS: Final = 4_400
+_WHOLE_SIDE: Final = 384  # what is no larger is one tile
+_TILE_SIDES: Final = (256, 768)
+_TILE_TOKENS: Final = 233
 
 _SPECIAL: Final = re.compile(r"([\\\[\]`*_<>!])")
 
@@ -86,15 +86,21 @@ class Attached(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def tokens(self) -> int:
         """Return what a model counts for it, by an estimate that leans upwards.
 
-        The dearest way to count that is in use: two and a half tokens for each patch of 32 by 32
-        points (2.46 of them as of GPT-4.1 nano, 1.62 as of GPT-4.1 mini, about 1.4 as of Claude),
-        258 at least (Gemini) and 4,784 at most (Claude Opus 4.7); nine tenths of that, since
-        estimates are divided by `ESTIMATE_SHARE`. Sources: OpenAI, "Images and vision",
-        "Calculating costs"; Anthropic, "Vision", "Calculate image costs"; Google, "Understand and
-        count tokens", "Multimodal tokens".
+        The dearer of two ways to count: two and a half tokens for each patch of 32 by 32 points
+        (OpenAI's, as of GPT-4.1 nano), 4,784 at most (Anthropic's, as of Opus 4.7); or 258 for each
+        tile (Google's). Nine tenths of that, since estimates are divided by `ESTIMATE_SHARE`.
+        docs/tokens.md has the sources.
         """
         patches = -(-self.width // _PATCH_SIDE) * -(-self.height // _PATCH_SIDE)
-        return max(_LEAST_TOKENS, min(patches * _QUARTERS_OF_A_PATCH // 4, _MOST_TOKENS))
+        by_patches = min(patches * _QUARTERS_OF_A_PATCH // 4, _MOST_TOKENS)
+        return max(by_patches, self._tiles * _TILE_TOKENS)
+
+    @property
+    def _tiles(self) -> int:
+        if max(self.width, self.height) <= _WHOLE_SIDE:
+            return 1
+        side = min(max(min(self.width, self.height) * 2 // 3, _TILE_SIDES[0]), _TILE_SIDES[1])
+        return -(-self.width // side) * -(-self.height // side)
 
 
 _attached: Final = msgspec.json.Decoder(tuple[Attached, ...]).decode

@@ -8,7 +8,8 @@ models cut, and it needs none of their vocabularies.
 
 The prices lean upwards: the estimate divided by `ESTIMATE_SHARE` is to be no less than what a
 provider counts for prose and code. docs/tokens.md says how near they come; a test holds them to
-it. Only text is counted: what images and the definitions of tools add is not.
+it. Only text is counted here: pictures know their own tokens
+(`domain/pictures.py`), and what the definitions of tools add is not counted.
 """
 
 from itertools import product

@@ -12,6 +12,10 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from palaver.domain.extraction import MAX_SIDE, ExtractionError
 from palaver.domain.reading import Picture
 
+LARGE_BYTES: Final = 3_900_000
+"""A photograph as PNG may be larger, and then goes on as JPEG: Anthropic's models take no picture
+of more than 5 MB as base64. Source: Anthropic, "Vision", "Evaluate image size".
+"""
 MAX_PIXELS: Final = 50_000_000
 _ORIENTATION: Final = 0x0112
 _JPEG_QUALITY: Final = 90
@@ -103,6 +107,8 @@ def _encoded(image: Image.Image, format: str) -> Picture:
         transparency = image.info.get("transparency")
         image.info = {} if transparency is None else {"transparency": transparency}
         image.save(out, "PNG")
+        if out.tell() > LARGE_BYTES and not image.has_transparency_data:
+            return _encoded(image, "JPEG")
     return Picture(_FORMATS[format] or "image/png", out.getvalue(), image.width, image.height)
 
 
