@@ -9,6 +9,7 @@ from palaver.domain import otp
 from palaver.domain.accounts import AccountPolicy, SecondFactorDuty
 from palaver.domain.errors import DomainError, ErrorKind, InvalidInput, NotFound
 from palaver.domain.otp import OneTimeCodeRefused
+from palaver.domain.passwords import PasswordPolicy
 from palaver.domain.users import SYSTEM, Actor, CookieSignIn, Role
 from palaver.services.identity import Identity, build
 from palaver.storage.database import Database
@@ -303,3 +304,19 @@ async def test_an_administrator_takes_it_off_for_who_lost_it(
         await identity.second_factor.remove(admin, admin.owner_id)
     with pytest.raises(NotFound):
         await identity.second_factor.remove(admin, 9_999_999)
+
+
+async def test_where_long_passwords_are_wanted_a_short_one_keeps_its_second_factor(
+    db: Database, clock: StillClock
+) -> None:
+    policy = {"password_policy": PasswordPolicy.STRICT, "attempts_per_minute": 0}
+    identity = identity_over(db, clock=clock, **policy)
+    owner = await signed_in(identity, await a_user(identity, "owner"))
+    phone, _ = await enrolled(identity, owner, clock)
+    short = "zebra crossing"
+    await identity.accounts.change_password(
+        owner, current_password=PASSWORD, new_password=short, otp=phone.next_code()
+    )
+    with pytest.raises(InvalidInput, match="too short"):
+        await identity.second_factor.disable(owner, password=short, code=phone.next_code())
+    assert (await identity.second_factor.status(owner)).confirmed_at is not None

@@ -5,6 +5,7 @@ import msgspec
 from palaver.domain import otp
 from palaver.domain.accounts import AccountPolicy
 from palaver.domain.errors import DomainError, ErrorKind, Fault, InvalidInput
+from palaver.domain.passwords import password_faults
 from palaver.domain.users import Actor, AuditAction, User
 from palaver.kit.clock import Clock, system_clock
 from palaver.services.audit import note
@@ -135,6 +136,9 @@ class SecondFactorService:
         if status.is_required:
             message = "A second factor is required here: it cannot be taken off."
             raise DomainError(message, kind=ErrorKind.FORBIDDEN)
+        # Beside a second factor a strict policy takes shorter ones.
+        if faults := password_faults(password, policy=self.policy.password_policy):
+            raise InvalidInput(faults)
         entry = await self.doorkeeper.check_own(actor, password, otp=code)
         async with self.db.transaction() as tx:
             user = await self.doorkeeper.admit(tx, entry)

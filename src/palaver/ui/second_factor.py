@@ -47,7 +47,7 @@ _CONFIRM: Final = """\
 <main class="page door">
 <header>
 <h1>Set up a second factor</h1>
-<p class="lead">Then enter the six digits that the app shows.</p>
+<p class="lead">Add Palaver to your authenticator app, then enter the code that it shows.</p>
 </header>
 {key}<form class="card form" method="post" action="/app/second-factor">
 {summary}

@@ -86,14 +86,14 @@ def password_field(
 
 
 def one_time_code_field(
-    faults: Mapping[str, str], *, name: str = "otp", hint: str = "", **attributes: str | int | bool
+    faults: Mapping[str, str], *, hint: str, name: str = "otp", **attributes: str | int | bool
 ) -> Html:
     """Return the input of the second factor's code, which phones offer to fill in."""
     return field(
         name,
         "One-time code",
         faults,
-        hint=hint or "Six digits from your app, or a recovery code. Empty where you have none.",
+        hint=hint,
         type="text",
         autocomplete="one-time-code",
         autocapitalize="none",

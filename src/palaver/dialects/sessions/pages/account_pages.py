@@ -50,6 +50,8 @@ REFUSALS: Final[Mapping[str, str]] = {
 }
 """Why a single sign-on did not work."""
 
+_A_CODE: Final = "Six digits from your app, or a recovery code."
+_PERHAPS_A_CODE: Final = f"{_A_CODE} Leave it empty if you have not set one up."
 _NOTHING_YET: Final = "There is no account yet: see below."
 
 # Pages with a token of one browser in them are kept by nobody.
@@ -128,7 +130,7 @@ async def login(
         password_field("password", "Password", faults, is_new=False, autofocus=bool(username)),
     ]
     if takes_code or _everybody_has_a_code(call):
-        fields.append(one_time_code_field(faults))
+        fields.append(one_time_code_field(faults, hint=_A_CODE if takes_code else _PERHAPS_A_CODE))
     register = fill(
         _OTHER, question="No account yet?", address=with_next(REGISTER, next), text="Register"
     )
