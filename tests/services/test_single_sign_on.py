@@ -219,6 +219,29 @@ async def test_a_user_name_is_no_address_to_join_by(
     assert (await here.enter(email="ada")).id != local.id
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("ada@example.org", "\uff41da@example.org"),
+        ("\uff41da@example.org", "ada@example.org"),
+        ("ada@example.org", "ada@\uff45xample.org"),
+        ("michael@example.org", "michael\u200b@example.org"),
+    ],
+)
+async def test_addresses_that_only_look_alike_join_nothing(
+    door: Callable[..., Door],
+    people: Identity,
+    db: Database,
+    clock: MovableClock,
+    ours: str,
+    theirs: str,
+) -> None:
+    local = await verified(db, await a_user(people, "local", email=ours), clock)
+    for link in (LinkByEmail.VERIFIED, LinkByEmail.ALL):
+        here = door(link_by_email=link)
+        assert (await here.enter(subject=link, email=theirs)).id != local.id
+
+
 async def test_somebody_who_is_disabled_is_neither_joined_nor_let_in(
     door: Callable[..., Door], people: Identity
 ) -> None:

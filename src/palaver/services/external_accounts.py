@@ -82,15 +82,19 @@ class ExternalAccounts:
             return None
 
     async def _by_email(self, tx: Tx, identity: ExternalIdentity) -> User | None:
-        key = email_key(identity.verified_email)
-        if self.link_by_email is LinkByEmail.OFF or key is None or "@" not in key:
+        email = identity.verified_email
+        key = email_key(email)
+        if self.link_by_email is LinkByEmail.OFF or email is None or key is None or "@" not in key:
             return None
         found = await tx.users.find_by_login(key)
         if found is None:
             return None
         user = await tx.users.lock(found.id)
-        if email_key(user.email) != key:
+        if user.email is None or email_key(user.email) != key:
             raise Conflict
+        if not (email.isascii() and user.email.isascii()):
+            # Signs that look alike fold into one, but are mailboxes of two people.
+            return None
         is_vouched_for = self.link_by_email is LinkByEmail.ALL or user.verified_at is not None
         return user if is_vouched_for else None
 
