@@ -18,6 +18,7 @@ from palaver.domain.ranking import (
     posting,
     terms,
     ways,
+    without,
 )
 
 PLACES = st.integers(0, 2**PART_BITS - 1)
@@ -42,6 +43,13 @@ def test_a_later_text_is_put_behind_a_block(postings, place, worth):
     earlier = {known: value for known, value in postings.items() if known < place}
     longer = merged(b"", new=earlier.items()) + posting(place, worth)
     assert opened(longer) == {**earlier, place: worth}
+
+
+@given(POSTINGS, st.sets(PLACES, max_size=20))
+def test_what_is_gone_leaves_the_rest_of_a_block(postings, gone):
+    gone |= set(list(postings)[::3])
+    block = without(merged(b"", new=postings.items()), gone)
+    assert opened(block) == {at: worth for at, worth in postings.items() if at not in gone}
 
 
 @given(POSTINGS, POSTINGS.filter(bool))

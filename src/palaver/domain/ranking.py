@@ -67,11 +67,26 @@ def posting(ref: int, worth: int) -> bytes:
 
 def merged(block: bytes, *, gone: Iterable[int] = (), new: Iterable[tuple[int, int]] = ()) -> bytes:
     """Return a block without the texts in `gone` and with those in `new`, with their worths."""
-    known = dict(zip(*_opened(block), strict=True))
-    for ref in gone:
-        known.pop(ref & _PLACE, None)
+    known = dict(zip(*_opened(without(block, gone)), strict=True))
     known.update((ref & _PLACE, worth) for ref, worth in new)
     return b"".join([posting(place, known[place]) for place in sorted(known)])
+
+
+def without(block: bytes, gone: Iterable[int]) -> bytes:
+    """Return a block without some texts; those that it does not have are passed over."""
+    wanted = sorted(ref & _PLACE for ref in gone)
+    if not (wanted and block):
+        return block
+    places, _ = _opened(block)
+    kept = []
+    start = 0
+    for place in wanted:
+        at = bisect_left(places, place, start)
+        if at < len(places) and places[at] == place:
+            kept.append(block[POSTING_SIZE * start : POSTING_SIZE * at])
+            start = at + 1
+    kept.append(block[POSTING_SIZE * start :])
+    return b"".join(kept)
 
 
 def joined(block: bytes, more: bytes) -> bytes:

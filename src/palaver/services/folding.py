@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 from typing import Final, TypeAlias
 
-from palaver.domain.ranking import terms
+from palaver.domain.ranking import PART_BITS, terms
 from palaver.domain.search import SearchKind
 from palaver.kit.words import words
 from palaver.storage.database import Database, retrying
@@ -13,6 +13,9 @@ from palaver.storage.search import Entry, Pending
 from palaver.storage.tx import Tx
 
 FOLD_MAX: Final = 64  # rows that are read at once
+FEW: Final = 3  # that are gone, and are taken out one by one
+GONE_MAX: Final = 1_000  # memories or chunks that are taken out together
+STRETCH: Final = 300  # terms in one transaction, where a text has no other bound
 TERMS_MAX: Final = 1_000  # of memories and chunks in one transaction: about 5 ms of the loop
 WORDS_KINDS: Final = frozenset({SearchKind.TITLE, SearchKind.MESSAGE})
 """Full text: every word of a query must be there. The other kinds are ranked by any word."""
@@ -72,10 +75,64 @@ class Folder:
         )
         for (owner_id, kind), rows in groupby(ranked, lambda row: (row.owner_id, row.kind)):
             group = list(rows)
+            if sum(row.text is None for row in group) > FEW:
+                gone = await self._forget(owner_id, SearchKind(kind))
+                group = [row for row in group if row.id not in gone]
             texts = await _texts(SearchKind(kind), group)
             for refs in _pieces(texts):
                 piece = [row for row in group if row.ref in refs]
                 await self._fold_ranked(owner_id, SearchKind(kind), piece, texts)
+
+    async def _forget(self, owner_id: int, kind: SearchKind) -> Collection[int]:
+        """Take out what is gone, a stretch of terms at a time: each block is written once.
+
+        What has no row is never put back, so this may end anywhere and be begun anew. Returns the
+        pending rows that are done with.
+        """
+        async with self.db.read() as tx:
+            gone = dict(await tx.search.gone(owner_id, kind, limit=GONE_MAX))
+        refs = sorted(set(gone.values()))
+        parts: dict[int, dict[str, list[int]]] = {}
+        for start in range(0, len(refs), FOLD_MAX):
+            async with self.db.read() as tx:
+                found = await tx.postings.terms_of(kind, refs[start : start + FOLD_MAX])
+            for ref, known in found.items():
+                part = parts.setdefault(ref >> PART_BITS, {})
+                for term in known:
+                    part.setdefault(term, []).append(ref)
+            await asyncio.sleep(0)
+        for number, part in parts.items():
+            await self._take(owner_id, kind, number, part)
+        ids = list(gone)
+        for start in range(0, len(ids), FOLD_MAX):
+            some = {id: gone[id] for id in ids[start : start + FOLD_MAX]}
+            await self._end(owner_id, kind, some)
+        return gone
+
+    async def _take(
+        self, owner_id: int, kind: SearchKind, part: int, gone: dict[str, list[int]]
+    ) -> None:
+        terms = sorted(gone)
+        taken = 0
+        while taken < len(terms):
+            some = {term: gone[term] for term in terms[taken : taken + STRETCH]}
+            taken += await self._take_some(owner_id, kind, part, some)
+            await asyncio.sleep(0)
+
+    @retrying
+    async def _take_some(
+        self, owner_id: int, kind: SearchKind, part: int, gone: dict[str, list[int]]
+    ) -> int:
+        async with self.db.transaction() as tx:
+            return await tx.postings.take(kind, part, gone, owner_id=owner_id)
+
+    @retrying
+    async def _end(self, owner_id: int, kind: SearchKind, gone: dict[int, int]) -> None:
+        refs = list(gone.values())
+        async with self.db.transaction() as tx:
+            await tx.search.claim(gone)
+            await tx.postings.forget(kind, refs, owner_id=owner_id)
+            await tx.vectors.remove(kind, refs)
 
     @retrying
     async def _fold_plain(self, pending: Sequence[Pending], entries: Sequence[Entry]) -> None:

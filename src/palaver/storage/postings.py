@@ -10,12 +10,12 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from palaver.domain.ranking import PART_BITS, POSTING_SIZE, Block, joined, merged, posting
+from palaver.domain.ranking import PART_BITS, POSTING_SIZE, Block, joined, merged, posting, without
 from palaver.domain.search import SearchKind
 from palaver.storage.connection import Connection
 from palaver.storage.statements import Engine, Statement
 
-BLOCKS_MAX_BYTES: Final = 128 * 1024
+BLOCKS_MAX_BYTES: Final = 64 * 1024
 """Of blocks in one transaction. That of a common word has up to 12 KiB, most have a few bytes."""
 
 _Postings: TypeAlias = list[tuple[int, int]]  # refs, ascending, with the worth of a term
@@ -71,6 +71,9 @@ _PUT_ENTRY: Final[Statement[None]] = Statement(
     values (:kind, :ref, :owner_id, :terms)
     on conflict (kind, ref) do update set terms = excluded.terms, space_id = 0,
         version = search_entries.version + 1"""
+)
+_FORGET: Final = Statement(
+    "delete from search_entries where kind = :kind and ref {in_numbers refs} returning ref", int
 )
 _REMOVE_ENTRY: Final[Statement[None]] = Statement(
     "delete from search_entries where kind = :kind and ref = :ref"
@@ -167,8 +170,7 @@ class PostingStore:
         """
         place = {"owner_id": owner_id, "kind": int(kind)}
         last_ref = await self._connection.one(_LOCK, **place) or 0
-        rows = await self._connection.all(_OLD, kind=int(kind), refs=_listed(list(texts)))
-        old = {row.ref: zlib.decompress(row.terms).decode().split(" ") for row in rows}
+        old = await self.terms_of(kind, list(texts))
         for part in sorted({ref >> PART_BITS for ref in texts}):
             refs = sorted(ref for ref in texts if ref >> PART_BITS == part)
             if refs[0] > last_ref:
@@ -214,6 +216,46 @@ class PostingStore:
                 break
         await self._put_blocks(place, put)
         return len(put)
+
+    async def terms_of(self, kind: SearchKind, refs: Collection[int]) -> dict[int, list[str]]:
+        """Return the terms of those refs that are in the index."""
+        rows = await self._connection.all(_OLD, kind=int(kind), refs=_listed(refs))
+        return {row.ref: zlib.decompress(row.terms).decode().split(" ") for row in rows}
+
+    async def take(
+        self, kind: SearchKind, part: int, gone: Mapping[str, Sequence[int]], *, owner_id: int
+    ) -> int:
+        """Take texts out of the blocks of some terms; return how many terms were enough for once.
+
+        Those are the first ones, and one at least. `forget` is what has to come last.
+        """
+        place = {"owner_id": owner_id, "kind": int(kind), "part": part}
+        await self._connection.one(_LOCK, owner_id=owner_id, kind=int(kind))
+        rows = await self._connection.all(_BLOCKS_OF_PART, terms=_listed(gone), **place)
+        had = {row.term: row.postings for row in rows}
+        put: dict[str, bytes] = {}
+        emptied = []
+        size = taken = 0
+        for term, refs in gone.items():
+            block = had.get(term, b"")
+            if left := without(block, refs):
+                put[term] = left
+            else:
+                emptied.append({**place, "term": term})
+            size += len(block)
+            taken += 1
+            if size > BLOCKS_MAX_BYTES:
+                break
+        await self._put_blocks(place, put)
+        await self._connection.many(_REMOVE_BLOCK, emptied)
+        return taken
+
+    async def forget(self, kind: SearchKind, refs: Collection[int], *, owner_id: int) -> None:
+        """Forget texts that no block has any more."""
+        place = {"owner_id": owner_id, "kind": int(kind)}
+        await self._connection.one(_LOCK, **place)
+        gone = await self._connection.all(_FORGET, kind=int(kind), refs=_listed(refs))
+        await self._connection.run(_NOTE, more=-len(gone), last_ref=0, **place)
 
     async def hold(self, kind: SearchKind, refs: Collection[int]) -> set[int]:
         """Return those refs whose rows are there, and keep them there until the transaction ends.

@@ -69,6 +69,10 @@ def _id(id: int) -> int:
     return id
 
 
+def _gone(id: int, ref: int) -> tuple[int, int]:
+    return id, ref
+
+
 _ENQUEUE: Final[Statement[None]] = Statement(
     "insert into search_pending (owner_id, kind, ref) values (:owner_id, :kind, :ref)"
 )
@@ -98,6 +102,16 @@ _PENDING_OF: Final = Statement(
     where p.owner_id = :owner_id and p.kind {{in_numbers kinds}} order by p.id limit :limit""",
     Pending,
 )
+_GONE: Final = {
+    kind: Statement(
+        f"""select p.id, p.ref from search_pending p
+        where p.owner_id = :owner_id and p.kind = {kind:d}
+            and not exists (select 1 from {table} t where t.id = p.ref)
+        order by p.id limit :limit""",
+        _gone,
+    )
+    for kind, table in ((SearchKind.MEMORY, "memories"), (SearchKind.CHUNK, "chunks"))
+}
 _CLAIM: Final = Statement(
     row=_id,
     sqlite="""delete from search_pending where id in (select value from json_each(:ids))
@@ -217,6 +231,10 @@ class SearchStore:
         """Return what of an owner's waits to be folded, oldest first."""
         listed = msgspec.json.encode([int(kind) for kind in kinds]).decode()
         return await self._connection.all(_PENDING_OF, owner_id=owner_id, kinds=listed, limit=limit)
+
+    async def gone(self, owner_id: int, kind: SearchKind, *, limit: int) -> list[tuple[int, int]]:
+        """Return what waits of an owner's memories or chunks that have no row: ids, and refs."""
+        return await self._connection.all(_GONE[kind], owner_id=owner_id, limit=limit)
 
     async def claim(self, ids: Iterable[int]) -> set[int]:
         """Take pending rows for this fold; return those that nobody else had taken."""
