@@ -4,6 +4,7 @@
                                                for limits, 100 kills on each, then the controls
     python -m tests.chaos sqlite --kills 20    one database, fewer kills
     python -m tests.chaos limits sqlite        the races on one database
+    python -m tests.chaos webhooks sqlite      100,000 deliveries of webhooks, 50 kills
     python -m tests.chaos sqlite --control shown-early
 
 Exits with 1 when anything promised was broken, or when a control, a fault put in on purpose, was not
@@ -20,6 +21,7 @@ from typing import Final
 from tests.chaos.control import CONTROLS
 from tests.chaos.limits import RacePlan, race
 from tests.chaos.play import Plan, play
+from tests.chaos.webhooks import WebhookPlan, play_webhooks
 
 ENGINES: Final = ("sqlite", "postgresql")
 CONTROLLED: Final = (
@@ -39,11 +41,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", nargs="*", metavar="limits|sqlite|postgresql")
-    parser.add_argument("--kills", type=int, help="200, of the races 100")
+    parser.add_argument("what", nargs="*", metavar="limits|webhooks|sqlite|postgresql")
+    parser.add_argument("--kills", type=int, help="200, of the races 100, of webhooks 50")
     parser.add_argument("--terms", type=int, default=5)
     parser.add_argument("--people", type=int, default=24)
     parser.add_argument("--requests", type=int, default=200, help="at once, in the races")
+    parser.add_argument("--deliveries", type=int, default=100_000, help="of webhooks")
     parser.add_argument("--processes", type=int, default=1, help="on PostgreSQL")
     parser.add_argument(
         "--pause", type=float, default=0.8, help="seconds between kills, on average"
@@ -53,7 +56,10 @@ def main() -> int:
     given = parser.parse_args()
     say(f"seed {given.seed}")
     is_race = "limits" in given.what
-    engines = [name for name in given.what if name != "limits"]
+    tells = "webhooks" in given.what
+    engines = [name for name in given.what if name not in {"limits", "webhooks"}]
+    if tells:
+        return _verdict([run_webhooks(given, engine) > 0 for engine in engines or ENGINES])
     if not engines and is_race:
         return _verdict([_wait(_races(given))])
     if not engines and not given.control:
@@ -97,6 +103,19 @@ def run_race(given: argparse.Namespace, engine: str) -> int:
     outcome = asyncio.run(race(plan, say=say))
     say("\n".join(outcome.lines()) + "\n")
     return outcome.verdict.total
+
+
+def run_webhooks(given: argparse.Namespace, engine: str) -> int:
+    """Tell endpoints what happens, likewise."""
+    plan = WebhookPlan(
+        engine=engine,
+        deliveries=given.deliveries,
+        kills=50 if given.kills is None else given.kills,
+        seed=given.seed,
+    )
+    outcome = asyncio.run(play_webhooks(plan, say=say))
+    say("\n".join(outcome.lines()) + "\n")
+    return outcome.violations.total()
 
 
 def all_of_it(given: argparse.Namespace) -> int:

@@ -432,6 +432,19 @@ async def test_old_events_and_deleted_endpoints_are_purged(office: Office) -> No
     assert len(office.receiver.received) == 1
 
 
+async def test_a_deleted_account_is_told_nothing_more(office: Office) -> None:
+    endpoint, _ = await office.subscribe()
+    await office.happen()
+    owner_id = office.cast.owner.owner_id
+    async with office.db.transaction() as tx:
+        await tx.webhooks.delete_all(owner_id=owner_id)
+        assert await tx.outbox.erase(owner_id, limit=10) == 1
+    await office.happen("more")
+    await office.serve()
+    assert office.receiver.received == []
+    assert (await office.webhooks.list(office.cast.owner)).items == []
+
+
 async def test_a_private_address_is_refused_again_when_it_is_sent_to(office: Office) -> None:
     """The operator's list of networks may have changed since."""
     endpoint, _ = await office.subscribe()

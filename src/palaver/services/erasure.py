@@ -39,6 +39,10 @@ class ErasureService:
         async with self.db.read() as tx:
             if not await tx.users.is_deleted(user_id):
                 return True
+        async with self.db.transaction() as tx:
+            await tx.webhooks.delete_all(owner_id=user_id)
+            if await tx.outbox.erase(user_id, limit=PIECE) == PIECE:
+                return False
         owner = Actor(user_id=user_id)
         conversations = await self.conversations.list(owner, limit=PIECE)
         for conversation in conversations:

@@ -133,6 +133,12 @@ _PURGE: Final = Statement(
     returning id""",
     _id,
 )
+_ERASE: Final = Statement(
+    """delete from webhook_events where id in (
+        select id from webhook_events where owner_id = :owner_id limit :limit)
+    returning id""",
+    _id,
+)
 _PURGE_DELIVERIES: Final = Statement(
     """delete from webhook_deliveries where id in (
         select d.id from webhook_deliveries d
@@ -204,6 +210,10 @@ class OutboxStore:
     async def purge(self, *, before: int, limit: int) -> int:
         """Remove the oldest events, with their deliveries; return how many."""
         return len(await self._connection.all(_PURGE, before=before, limit=limit))
+
+    async def erase(self, owner_id: int, *, limit: int) -> int:
+        """Remove some of the events of an owner; return how many."""
+        return len(await self._connection.all(_ERASE, owner_id=owner_id, limit=limit))
 
     async def purge_deleted(self, *, limit: int) -> int:
         """Remove some of what hangs on deleted endpoints, in the end them; return how many rows."""

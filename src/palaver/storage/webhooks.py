@@ -56,6 +56,9 @@ _DELETE: Final = Statement(
     where uuid = :uuid and {_MINE} returning id""",
     _id,
 )
+_DELETE_ALL: Final[Statement[None]] = Statement(
+    f"update webhook_endpoints set deleted_at = {{now}}, is_active = 0 where {_MINE}"
+)
 
 
 class WebhookStore:
@@ -133,6 +136,10 @@ class WebhookStore:
         """Hide an endpoint; what hangs on it is purged in pieces. Raises `NotFound`."""
         if await self._connection.one(_DELETE, uuid=uuid, owner_id=owner_id, at=at) is None:
             raise NotFound("webhook")
+
+    async def delete_all(self, *, owner_id: int) -> None:
+        """Hide all endpoints of an owner, likewise."""
+        await self._connection.run(_DELETE_ALL, owner_id=owner_id)
 
 
 def _there(endpoint: WebhookEndpoint | None) -> WebhookEndpoint:
