@@ -84,3 +84,11 @@ def test_whatever_is_cited_stands_there(said: str, text: str) -> None:
     for cited in cite(f"{said} [1]", [a_source(1, start=7)], {1: text}):
         assert text[cited.start - 7 : cited.end - 7] == cited.quote
         assert len(cited.quote) <= QUOTE_MAX_LENGTH
+
+
+def test_of_sentences_that_were_said_alike_the_question_tells_which_is_meant() -> None:
+    text = "The gate closes at eight. The cook, who has been here for years and years, is Marta."
+    (cited,) = cite(f"> {text} [1]", [a_source(1)], {1: text}, question="When does the gate close?")
+    assert cited.quote.startswith("The gate closes at eight.")
+    (cited,) = cite("Yes [1].", [a_source(1)], {1: text}, question="Is Marta the cook?")
+    assert "Marta" in cited.quote

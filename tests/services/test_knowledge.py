@@ -121,6 +121,22 @@ async def test_an_answer_rests_on_ones_own_documents_and_cites_exact_spans(talk:
         await SourceService(talk.db).of_answer(talk.stranger, answer.uuid)
 
 
+async def test_what_was_deleted_is_quoted_nowhere_any_more(talk: Talk) -> None:
+    await a_document(talk.db, talk.owner, "Handbook", LEAVE)
+    memory = await a_memory(talk.db, talk.owner, "Likes leave.")
+    talk.provider.scripts = [words("You have thirty days of leave [2] and like it [1].")]
+    generation, _ = await answered(talk, "How many days of leave have I?", RAG)
+    async with talk.db.read() as tx:
+        answer = await tx.messages.get(generation.answer_id)
+    assert answer is not None
+    await MemoryService(talk.db, RetrievalService(talk.db)).delete(talk.owner, memory)
+    found = await SourceService(talk.db).of_answer(talk.owner, answer.uuid)
+    assert found.gone == {1}
+    assert [(source.index, source.title) for source in found.sources] == [(1, ""), (2, "Handbook")]
+    assert found.citations[0].quote == ""
+    assert "thirty days" in found.citations[1].quote
+
+
 async def test_nothing_is_retrieved_unless_that_is_asked_for(talk: Talk) -> None:
     await a_document(talk.db, talk.owner, "Handbook", LEAVE)
     talk.provider.scripts = [words("Hm.")]

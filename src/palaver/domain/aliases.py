@@ -5,10 +5,12 @@ from typing import Final
 
 ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "claude-sonnet-4.5": (
+        "anthropic/claude-sonnet-4-5-20250929",
         "anthropic/claude-sonnet-4-5",
         "openrouter/anthropic/claude-sonnet-4.5",
     ),
     "claude-opus-4.1": (
+        "anthropic/claude-opus-4-1-20250805",
         "anthropic/claude-opus-4-1",
         "openrouter/anthropic/claude-opus-4.1",
     ),

@@ -14,6 +14,7 @@ from palaver.kit.words import words
 QUOTE_MAX_LENGTH: Final = 400  # code points
 CITED_MAX: Final = 100
 _SAID_MAX_LENGTH: Final = 2_000  # of what stands before a mark
+_WHOLE_SHARE: Final = 0.9  # of its words, for a sentence to have been said
 _KEPT_SHARE: Final = 0.5  # of a neighbour's words that were said as well, for it to be cited too
 
 # No index of an array, no link: `names[1]`, `[1](https://…)`. Several may stand together.
@@ -26,18 +27,22 @@ _SENTENCE: Final = re.compile(
 _PARAGRAPH: Final = re.compile(r"\n\s*\n")
 
 
-def cite(answer: str, sources: Sequence[Source], texts: Mapping[int, str]) -> tuple[Citation, ...]:
+def cite(
+    answer: str, sources: Sequence[Source], texts: Mapping[int, str], *, question: str = ""
+) -> tuple[Citation, ...]:
     """Return what an answer cites, in the order of the sources' numbers.
 
+    Of sentences that were said alike, the one that has most to do with the question is cited.
     `texts` holds the passages by their index; a source without one is cited by its own quote.
     """
     known = {source.index: source for source in sources}
+    asked = set(words(question))
     said: dict[int, list[str]] = {}
     for index, text in _marks(answer):
         if index in known:
             said.setdefault(index, []).append(text)
     return tuple(
-        _citation(known[index], " ".join(said[index]), texts.get(index))
+        _citation(known[index], " ".join(said[index]), texts.get(index), asked)
         for index in sorted(said)[:CITED_MAX]
     )
 
@@ -56,11 +61,11 @@ def _marks(answer: str) -> Iterator[tuple[int, str]]:
         begin = match.end()
 
 
-def _citation(source: Source, said: str, text: str | None) -> Citation:
+def _citation(source: Source, said: str, text: str | None, asked: set[str]) -> Citation:
     if text is None:
         start, end, quote = source.start, source.start + len(source.quote), source.quote
     else:
-        first, last = _span(text, set(words(said)))
+        first, last = _span(text, set(words(said)), asked)
         start, end, quote = source.start + first, source.start + last, text[first:last]
     return Citation(
         index=source.index,
@@ -76,18 +81,29 @@ def _citation(source: Source, said: str, text: str | None) -> Citation:
     )
 
 
-def _span(text: str, said: set[str]) -> tuple[int, int]:
+def _span(text: str, said: set[str], asked: set[str]) -> tuple[int, int]:
     """Return the sentence that shares the most words, with neighbours that were said as well."""
     spans = [match.span() for match in _SENTENCE.finditer(text)]
     if not spans:
         return 0, 0
-    shares = [_share(text[start:end], said) for start, end in spans]
-    best = max(range(len(spans)), key=lambda at: (shares[at][0], -at))
+    found = [set(words(text[start:end])) for start, end in spans]
+    shares = [len(each & said) / len(each) if each else 0.0 for each in found]
+    # One that was said whole is quoted, and of several the question tells which is meant.
+    best = max(
+        range(len(spans)),
+        key=lambda at: (
+            shares[at] >= _WHOLE_SHARE and bool(found[at] & asked),
+            len(found[at] & asked) if shares[at] >= _WHOLE_SHARE else 0,
+            len(found[at] & said),
+            len(found[at] & asked),
+            -at,
+        ),
+    )
 
     def joins(left: int, neighbour: int, length: int) -> bool:
         """Tell whether a neighbour belongs to the quote; `left` stands before the gap to it."""
         gap = text[spans[left][1] : spans[left + 1][0]]
-        was_said = shares[neighbour][1] >= _KEPT_SHARE
+        was_said = shares[neighbour] >= _KEPT_SHARE
         return was_said and length <= QUOTE_MAX_LENGTH and _PARAGRAPH.search(gap) is None
 
     first = last = best
@@ -97,10 +113,3 @@ def _span(text: str, said: set[str]) -> tuple[int, int]:
         first -= 1
     start, end = spans[first][0], spans[last][1]
     return start, min(end, start + QUOTE_MAX_LENGTH)
-
-
-def _share(sentence: str, said: set[str]) -> tuple[int, float]:
-    """Return how many of a sentence's words were said, and which share of them."""
-    of_sentence = set(words(sentence))
-    common = len(of_sentence & said)
-    return common, common / len(of_sentence) if of_sentence else 0.0

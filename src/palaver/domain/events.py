@@ -11,7 +11,7 @@ from typing import ClassVar, Final, TypeAlias
 
 import msgspec
 
-from palaver.domain.errors import ErrorKind
+from palaver.domain.errors import ErrorKind, ProviderError
 from palaver.domain.sources import Citation, Source
 
 
@@ -127,11 +127,12 @@ class Finished(msgspec.Struct, frozen=True, gc=False):
     reason: FinishReason
 
 
-class Failed(msgspec.Struct, frozen=True, gc=False):
+class Failed(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The provider, or we, could not go on."""
 
     error: str  # the value of an `ErrorKind`
     message: str
+    retry_after_seconds: int | None = None  # by the provider's word
 
     @property
     def kind(self) -> ErrorKind:
@@ -151,6 +152,12 @@ class Interrupted(msgspec.Struct, frozen=True, gc=False):
 
     kind: ClassVar[ErrorKind] = ErrorKind.INTERRUPTED
     message: ClassVar[str] = "The server stopped in the middle of this answer."
+
+
+def failure_of(ending: Failed | Interrupted) -> ProviderError:
+    """Return why a run has failed, for whoever waited for it."""
+    retry = ending.retry_after_seconds if isinstance(ending, Failed) else None
+    return ProviderError(ending.message, kind=ending.kind, retry_after_seconds=retry)
 
 
 Ending: TypeAlias = Finished | Failed | Canceled | Interrupted

@@ -8,7 +8,7 @@ from palaver.domain.errors import DomainError, ErrorKind, ProviderError
 from palaver.domain.generations import Options
 from palaver.domain.models import model_name
 from palaver.domain.users import Actor
-from palaver.services.models import DEMO, ModelService
+from palaver.services.models import DEMO, ModelService, ResolvedModel
 from palaver.services.starting import Choice
 
 _ANOTHER: Final = "PALAVER_MODEL_ALIASES may name another model for it."
@@ -41,27 +41,33 @@ class AliasService:
         options = options or Options()
         if name is None:
             return Choice(options=options)
-        target = await self._target(actor, name)
-        try:
-            resolved = await self.models.choose(actor, model=target)
-        except DomainError as error:
-            if error.kind is not ErrorKind.MODEL_NOT_FOUND or target == name:
-                raise
-            message = f"{name} stands for {target} here, which there is not. {_ANOTHER}"
-            raise DomainError(message, kind=error.kind) from error
+        resolved = await self._resolved(actor, name)
         asked = None if name == resolved.model.name else name
         return Choice(model=resolved.model.name, options=options, asked_model=asked)
 
-    async def _target(self, actor: Actor, name: str) -> str:
+    async def _resolved(self, actor: Actor, name: str) -> ResolvedModel:
+        """Return the first model of those that a name may stand for."""
+        targets = await self._targets(actor, name)
+        for target in targets:
+            try:
+                return await self.models.choose(actor, model=target)
+            except DomainError as error:
+                if error.kind is not ErrorKind.MODEL_NOT_FOUND or target == name:
+                    raise
+        message = f"{name} stands for {targets[0]} here, which there is not. {_ANOTHER}"
+        raise DomainError(message, kind=ErrorKind.MODEL_NOT_FOUND)
+
+    async def _targets(self, actor: Actor, name: str) -> list[str]:
+        """Return what a name stands for: models of the first provider that is there."""
         if name in self.given:
-            return self._given(name)
+            return [self._given(name)]
         if name not in ALIASES:
-            return name
-        for target in ALIASES[name]:
-            if await self._is_there(actor, target.partition("/")[0]):
-                return target
+            return [name]
+        for provider_id in dict.fromkeys(target.partition("/")[0] for target in ALIASES[name]):
+            if await self._is_there(actor, provider_id):
+                return [each for each in ALIASES[name] if each.startswith(f"{provider_id}/")]
         if not await self._is_anybody_there(actor):
-            return model_name(DEMO, DEMO)
+            return [model_name(DEMO, DEMO)]
         raise self._nobody_serves(name)
 
     def _given(self, name: str) -> str:
@@ -88,7 +94,7 @@ class AliasService:
         return bool(self.configured) or any([await self._is_there(actor, id) for id in others])
 
     def _nobody_serves(self, name: str) -> DomainError:
-        helping = [target.partition("/")[0] for target in ALIASES[name]]
+        helping = dict.fromkeys(target.partition("/")[0] for target in ALIASES[name])
         settings = " or ".join(self.settings[id] for id in helping if id in self.settings)
         message = f"Nobody serves {name} here: set {settings}. {_ANOTHER}"
         return DomainError(message, kind=ErrorKind.MODEL_NOT_FOUND)

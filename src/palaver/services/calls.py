@@ -149,6 +149,11 @@ class ProviderCall:
         """Return what went into the prompt, once the provider has been asked."""
         return self._prompt.found
 
+    @property
+    def question(self) -> str:
+        """Return what is asked."""
+        return self._prompt.question
+
     async def __aenter__(self) -> Self:
         self._renewal = self._calls.tasks.start(self._renew(), name="renew a reservation")
         return self

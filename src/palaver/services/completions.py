@@ -141,7 +141,8 @@ class Relay:
     async def _drive(self) -> None:
         ending = await self._ask()
         texts = {each.source.index: each.text for each in self._call.found}
-        if citations := cite(self._call.text, self._sources, texts):
+        question = self._call.question
+        if citations := cite(self._call.text, self._sources, texts, question=question):
             self._put(Cited(citations))
         if self._call.usage is not None:
             self._put(self._call.usage)
@@ -166,7 +167,7 @@ class Relay:
                         await self._was_read.wait()
                 return call.finished or Failed(ErrorKind.PROVIDER_FAILED, "The answer was cut off.")
         except ProviderError as error:
-            return Failed(error.kind, error.message)
+            return Failed(error.kind, error.message, error.retry_after_seconds)
         except Exception:
             log.exception("a completion failed")
             return Failed(ErrorKind.INTERNAL, "An unexpected error occurred.")

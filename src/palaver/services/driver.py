@@ -66,6 +66,7 @@ class Live:
         "generation",
         "picture",
         "prompt_tokens",
+        "question",
         "run",
         "sources",
         "task",
@@ -78,6 +79,7 @@ class Live:
         self.run = run
         self.earlier_calls = 0  # requests to the provider that died with their worker
         self.prompt_tokens = generation.recipe.prompt_tokens  # our estimate
+        self.question = ""
         self.picture: Picture | None = None  # that it has made
         self.sources: dict[int, Source] = {}  # what was found, by its number
         self.texts: dict[int, str] = {}  # and its text, as far as we have it
@@ -288,6 +290,7 @@ class Driver:
                     beginning=beginning,
                 )
                 live.texts = {each.source.index: each.text for each in prompt.found}
+                live.question = prompt.question
                 live.prompt_tokens = prompt.prompt_tokens
                 async with aclosing(provider.complete(request)) as events:
                     return await _pumped(live, events)
@@ -352,7 +355,7 @@ class Driver:
         if not live.texts:  # it was begun elsewhere
             found = await self.gatherer.again(live.generation.owner_id, sources)
             live.texts = {each.source.index: each.text for each in found}
-        return cite(live.run.text, sources, live.texts)
+        return cite(live.run.text, sources, live.texts, question=live.question)
 
 
 def _can_go_on(logged: Sequence[Segment], sources: Iterable[Source]) -> bool:
@@ -408,4 +411,4 @@ async def request_cancels(
 
 
 def _failed(error: DomainError) -> Failed:
-    return Failed(error.kind, error.message)
+    return Failed(error.kind, error.message, error.retry_after_seconds)

@@ -14,9 +14,8 @@ from palaver.domain.errors import (
     Fault,
     InvalidInput,
     NotFound,
-    ProviderError,
 )
-from palaver.domain.events import FINAL, Event, Failed, Interrupted, unpack
+from palaver.domain.events import FINAL, Event, Failed, Interrupted, failure_of, unpack
 from palaver.domain.generations import Generation, GenerationState
 from palaver.domain.pictures import check_ids
 from palaver.domain.providers import Turn
@@ -299,7 +298,7 @@ class GenerationService:
         finally:
             follower.close()
         if isinstance(ending, Failed | Interrupted):
-            raise ProviderError(ending.message, kind=ending.kind)
+            raise failure_of(ending)
         async with self.db.read(snapshot=True) as tx:
             generation = await get_record(tx, actor, uuid)
             answer = await tx.messages.get(generation.answer_id)

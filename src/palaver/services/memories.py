@@ -176,6 +176,8 @@ class MemoryService:
             await tx.users.lock_usage(actor.owner_id)  # two changes at once come one by one
             shown = await _get(tx, actor, uuid)
             memory = change.of(shown.memory, at=self.clock())
+            if replace(memory, updated_at=shown.memory.updated_at) == shown.memory:
+                return shown  # nothing is different
             await tx.memories.save(memory)
             if memory.content != shown.memory.content:
                 await _reindex(tx, memory)

@@ -104,8 +104,7 @@ async def test_a_request_with_a_history_of_its_own_is_answered_from_that(
     body["messages"].insert(0, {"role": "system", "content": "Be kind."})
     await owner.post(COMPLETIONS, body)
     assert turns_of(await upstream.request(2)) == [
-        ("system", "Be brief."),
-        ("system", "Be kind."),
+        ("system", "Be brief.\n\nBe kind."),
         ("user", "said"),
         ("user", "elsewhere"),
         ("assistant", "indeed"),
@@ -344,3 +343,13 @@ class TestIdempotency:
 def assert_refused_as_under_way(answer: Any) -> None:
     assert (answer.status, answer.json["error"]) == (409, "conflict")
     assert "retry-after" in answer.headers
+
+
+async def test_an_overloaded_provider_tells_how_long_to_wait(
+    owner: Visitor, upstream: Upstream
+) -> None:
+    overloaded = error(429, "No.", headers={"Retry-After": "90"})
+    upstream.plan(overloaded, overloaded)
+    for id in (await a_chat(owner), None):
+        answer = await owner.post(COMPLETIONS, saying("Hello", chat_id=id))
+        assert (answer.status, answer.headers["retry-after"]) == (503, "90")

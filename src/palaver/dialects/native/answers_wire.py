@@ -60,9 +60,10 @@ class Source(Struct):
     end: int
     score: float
     reason: Reason
+    is_gone: bool
 
     @classmethod
-    def of(cls, source: sources.Source) -> "Source":
+    def of(cls, source: sources.Source, *, is_gone: bool = False) -> "Source":
         """Render a source."""
         return cls(
             index=source.index,
@@ -75,6 +76,7 @@ class Source(Struct):
             end=source.end,
             score=source.score,
             reason=Reason(*msgspec.structs.astuple(source.reason)),
+            is_gone=is_gone,
         )
 
 
@@ -103,6 +105,6 @@ class AnswerSources(Struct):
     def of(cls, found: services.AnswerSources) -> "AnswerSources":
         """Render both."""
         return cls(
-            [Source.of(source) for source in found.sources],
+            [Source.of(each, is_gone=each.index in found.gone) for each in found.sources],
             [Citation(*msgspec.structs.astuple(citation)) for citation in found.citations],
         )

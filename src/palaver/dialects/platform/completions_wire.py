@@ -32,7 +32,7 @@ class CompletionRequest(Struct):
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     max_tokens: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
-    stream: bool = False
+    stream: bool | None = False
     use_web_grounding: bool | None = None
     use_extended_thinking: bool | None = None
     use_rag: bool | None = None
@@ -120,7 +120,7 @@ class Said(Struct):
 class Completion(Struct):
     """The whole answer; its `model` is the name that was asked for.
 
-    `citations` are there where the answer was to rest on documents or the web.
+    `citations` are there where the answer has some, or was to rest on documents or the web.
     """
 
     id: str

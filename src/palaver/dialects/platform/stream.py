@@ -9,7 +9,6 @@ from msgspec import UNSET
 
 from palaver.dialects.platform import completions_wire as wire
 from palaver.dialects.platform.errors import meaning
-from palaver.domain.errors import ProviderError
 from palaver.domain.events import (
     Canceled,
     Cited,
@@ -24,6 +23,7 @@ from palaver.domain.events import (
     Status,
     TextDelta,
     UsageReported,
+    failure_of,
     unpack,
 )
 from palaver.domain.streams import Stream
@@ -50,7 +50,7 @@ class Asked:
     stream: Stream
     generation_uuid: str | None
     shows_thinking: bool = False
-    shows_citations: bool = False
+    shows_citations: bool = False  # also where there are none
 
 
 class Answer:
@@ -104,7 +104,7 @@ def completion_of(asked: Asked, segments: Sequence[Segment]) -> wire.Completion:
     for segment in segments:
         answer.take(segment)
     if isinstance(answer.ending, Failed | Interrupted):
-        raise ProviderError(answer.ending.message, kind=answer.ending.kind)
+        raise failure_of(answer.ending)
     thinking = answer.thinking if asked.shows_thinking else UNSET
     return wire.Completion(
         asked.id,
@@ -112,7 +112,7 @@ def completion_of(asked: Asked, segments: Sequence[Segment]) -> wire.Completion:
         wire.Said("assistant", answer.text, thinking),
         answer.tokens_used,
         answer.finish_reason,
-        answer.citations if asked.shows_citations else UNSET,
+        answer.citations if asked.shows_citations or answer.citations else UNSET,
     )
 
 
@@ -158,7 +158,9 @@ class CompletionFrames:
             self._answer.tokens_used,
             self._answer.finish_reason,
             self._answer.thinking if self._asked.shows_thinking else UNSET,
-            self._answer.citations if self._asked.shows_citations else UNSET,
+            self._answer.citations
+            if self._asked.shows_citations or self._answer.citations
+            else UNSET,
         )
 
 

@@ -10,6 +10,8 @@ from palaver.web import pictures
 from palaver.web.call import Call
 
 _KEPT: Final = {"cache-control": "private, max-age=86400", "x-content-type-options": "nosniff"}
+_ASKED: Final = {"cache-control": "private, no-cache"}
+"""What its owner may delete is asked for each time; it comes again only if it has changed."""
 _GIVEN: Final = {
     "content-security-policy": "default-src 'none'; sandbox",
     "content-disposition": "inline",
@@ -39,7 +41,7 @@ async def own_image(call: Call, name: str) -> Image | NotModified:
     Contract: "Get Session Messages" (`image_url`).
     """
     picture, path = await call.services.pictures.find(call.actor, name)
-    return _sent(call, path, picture.media_type)
+    return _sent(call, path, picture.media_type, _ASKED)
 
 
 async def nothing(call: Call, folder: str, name: str) -> Png:  # noqa: ARG001  # see below
@@ -60,9 +62,11 @@ async def chatbot_image(call: Call, name: str) -> Png | Image | NotModified:
     return _unchanged(call, headers) or Png(picture.content, 200, headers)
 
 
-def _sent(call: Call, path: Path, media_type: str) -> Image | NotModified:
+def _sent(
+    call: Call, path: Path, media_type: str, more: dict[str, str] = _KEPT
+) -> Image | NotModified:
     """Send a file of ours: another picture has another name."""
-    headers = _KEPT | _GIVEN | {"etag": f'"{path.name}"'}
+    headers = _KEPT | _GIVEN | more | {"etag": f'"{path.name}"'}
     return _unchanged(call, headers) or Image(path, headers=headers, media_type=media_type)
 
 
