@@ -68,7 +68,9 @@ def test_digits_are_read_however_they_are_spaced(given: str) -> None:
     assert otp.given_digits(given) == "123456"
 
 
-@pytest.mark.parametrize("given", ["", "12345", "1234567", "12345a", "\N{FULLWIDTH DIGIT ONE}23456", "x" * 10_000])
+@pytest.mark.parametrize(
+    "given", ["", "12345", "1234567", "12345a", "\N{FULLWIDTH DIGIT ONE}23456", "x" * 10_000]
+)
 def test_what_is_no_code_is_none(given: str) -> None:
     assert otp.given_digits(given) is None
 
@@ -80,3 +82,9 @@ def test_a_recovery_code_is_read_however_it_was_written_down() -> None:
         assert otp.given_recovery_code(given) == code
     for given in ("", code[:-1], code + "a", code[:-1] + "1", "é" * 16):
         assert otp.given_recovery_code(given) is None
+
+
+def test_wrong_codes_in_a_row_make_the_next_one_wait() -> None:
+    waits = [otp.blocked_seconds(failures) for failures in range(9, 20)]
+    assert waits == [0, 30, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+    assert otp.blocked_seconds(10**9) == 3600

@@ -320,3 +320,33 @@ async def test_where_long_passwords_are_wanted_a_short_one_keeps_its_second_fact
     with pytest.raises(InvalidInput, match="too short"):
         await identity.second_factor.disable(owner, password=short, code=phone.next_code())
     assert (await identity.second_factor.status(owner)).confirmed_at is not None
+
+
+async def test_codes_are_not_guessed_however_many_addresses_try(
+    identity: Identity, owner: Actor, clock: StillClock
+) -> None:
+    phone, recovery_codes = await enrolled(identity, owner, clock)
+    for _ in range(10):
+        with pytest.raises(OneTimeCodeRefused):
+            await sign_in(identity, "000000")
+    for wait in (30, 60, 120):
+        for code in ("000000", phone.next_code() if wait > 30 else phone.code(skew=1)):
+            with pytest.raises(DomainError) as raised:
+                await sign_in(identity, code)
+            assert raised.value.kind is ErrorKind.LOGIN_THROTTLED
+            assert 0 < (raised.value.retry_after_seconds or 0) <= wait
+        clock.move(seconds=wait)
+        with pytest.raises(OneTimeCodeRefused):
+            await sign_in(identity, "000000")
+    await sign_in(identity, recovery_codes[0])  # its owner still gets in, and counting begins anew
+    await sign_in(identity, phone.next_code())
+
+
+async def test_who_does_not_know_the_password_blocks_nobody(
+    identity: Identity, owner: Actor, clock: StillClock
+) -> None:
+    phone, _ = await enrolled(identity, owner, clock)
+    for _ in range(20):
+        with pytest.raises(DomainError):
+            await sign_in(identity, "000000", password="wrong")
+    await sign_in(identity, phone.next_code())

@@ -20,6 +20,11 @@ SKEW: Final = 1
 SECRET_BYTES: Final = 20
 """As many as SHA-1 gives (RFC 4226, 4, R6)."""
 
+FREE_FAILURES: Final = 10
+"""So many wrong codes in a row cost nothing but their place in the throttle."""
+BLOCKED_SECONDS: Final = 30
+BLOCKED_SECONDS_MAX: Final = 3600
+
 RECOVERY_CODES: Final = 10
 _RECOVERY_LENGTH: Final = 16  # of 32 letters and digits: 80 bits
 _ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
@@ -64,6 +69,18 @@ def matching_step(secret: str, code: str, *, at: int, after: int) -> int | None:
     # All are compared, in constant time each: how long it takes tells nothing.
     found = [step for step in steps if hmac.compare_digest(code_of(secret, step), code)]
     return found[0] if found else None
+
+
+def blocked_seconds(failures: int) -> int:
+    """Return how long no further code is looked at after so many wrong ones in a row.
+
+    Whoever knows the password and has many addresses has a million codes to try, of which three
+    are right at any time: at one an hour that is a matter of decades.
+    """
+    if failures < FREE_FAILURES:
+        return 0
+    doublings = min(failures - FREE_FAILURES, BLOCKED_SECONDS_MAX.bit_length())
+    return min(BLOCKED_SECONDS << doublings, BLOCKED_SECONDS_MAX)
 
 
 def otpauth_uri(secret: str, *, account: str, issuer: str = "Palaver") -> str:

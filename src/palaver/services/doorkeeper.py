@@ -145,6 +145,8 @@ class Doorkeeper:
                 await self.codes.check(tx, user, otp, at=self.clock())
         except OneTimeCodeRefused:
             await self._note_failure(actor, user)
+            async with self.db.transaction() as tx:
+                await self.codes.note_wrong(tx, user, otp, at=self.clock())
             raise
 
     async def _note_failure(self, actor: Actor, user: User | None) -> None:

@@ -15,11 +15,13 @@ class SecondFactor(msgspec.Struct, frozen=True, gc=False):
     owner_id: int
     secret: str
     last_step: int
+    failures: int  # wrong codes since the last right one
+    blocked_until: int
     created_at: int
     confirmed_at: int | None
 
 
-_COLUMNS: Final = "owner_id, secret, last_step, created_at, confirmed_at"
+_COLUMNS: Final = "owner_id, secret, last_step, failures, blocked_until, created_at, confirmed_at"
 _FIND: Final = Statement(
     f"select {_COLUMNS} from second_factors where owner_id = :owner_id", SecondFactor
 )
@@ -41,6 +43,12 @@ _CONFIRM: Final[Statement[None]] = Statement(
 )
 _USE_STEP: Final[Statement[None]] = Statement(
     "update second_factors set last_step = :step where owner_id = :owner_id and last_step < :step"
+)
+_SET_FAILURES: Final[Statement[None]] = Statement(
+    """
+    update second_factors set failures = :failures, blocked_until = :blocked_until
+    where owner_id = :owner_id
+    """
 )
 _SET_AT: Final[Statement[None]] = Statement(
     "update users set second_factor_at = :at where id = :owner_id"
@@ -93,6 +101,12 @@ class SecondFactorStore:
     async def use_step(self, owner_id: int, step: int) -> bool:
         """Use the code of a step up; of parallel calls one succeeds."""
         return await self._connection.run(_USE_STEP, owner_id=owner_id, step=step) > 0
+
+    async def set_failures(self, owner_id: int, failures: int, *, blocked_until: int) -> None:
+        """Note how many codes were wrong in a row, and until when no other is looked at."""
+        await self._connection.run(
+            _SET_FAILURES, owner_id=owner_id, failures=failures, blocked_until=blocked_until
+        )
 
     async def replace_codes(self, owner_id: int, hashes: Iterable[str]) -> None:
         """Store recovery codes in place of all that there were."""

@@ -36,6 +36,8 @@ create table second_factors (
     owner_id {int} primary key references users (id) on delete cascade,
     secret text not null,
     last_step {int} not null,
+    failures {int} not null default 0,
+    blocked_until {int} not null default 0,
     created_at {int} not null,
     confirmed_at {int}
 ) {strict};

@@ -589,6 +589,8 @@ create table second_factors (
     owner_id bigint not null,
     secret text not null,
     last_step bigint not null,
+    failures bigint not null default 0,
+    blocked_until bigint not null default 0,
     created_at bigint not null,
     confirmed_at bigint,
     PRIMARY KEY (owner_id),

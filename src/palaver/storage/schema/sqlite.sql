@@ -509,6 +509,8 @@ CREATE TABLE second_factors (
     owner_id integer primary key references users (id) on delete cascade,
     secret text not null,
     last_step integer not null,
+    failures integer not null default 0,
+    blocked_until integer not null default 0,
     created_at integer not null,
     confirmed_at integer
 ) strict;
