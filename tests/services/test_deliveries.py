@@ -23,6 +23,7 @@ from palaver.domain.webhooks import (
     KINDS,
     RETRIES_AT_ONCE,
     TRIES_MAX,
+    Answered,
     Delivery,
     NewWebhook,
     WebhookChange,
@@ -433,7 +434,7 @@ async def test_old_events_and_deleted_endpoints_are_purged(office: Office) -> No
 
 
 async def test_a_deleted_account_is_told_nothing_more(office: Office) -> None:
-    endpoint, _ = await office.subscribe()
+    await office.subscribe()
     await office.happen()
     owner_id = office.cast.owner.owner_id
     async with office.db.transaction() as tx:
@@ -471,6 +472,29 @@ async def test_a_secret_of_another_key_fails_with_a_sentence(
     await office.serve(service)
     (delivery,) = await office.of(endpoint)
     assert delivery.attempts[0].error == "Its secret cannot be read on this server. Rotate it."
+
+
+async def test_a_sender_that_breaks_is_not_called_without_a_pause(
+    office: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls = 0
+
+    class Broken(GatedSender):
+        async def send(self, url: str, **more: Any) -> Answered:
+            nonlocal calls
+            calls += 1
+            raise ValueError("a fault of ours")
+
+    await office.subscribe()
+    await office.happen()
+    service = DeliveryService(
+        office.db, Broken(Gate()), Sealer(SECRET_KEY, "webhooks"), clock=office.clock
+    )
+    assert await service.serve_some(SYSTEM) == 1
+    await service._tasks.wait()
+    assert calls == 1
+    assert "a fault of ours" in caplog.text
+    await service.close()
 
 
 async def test_a_test_is_sent_at_once_and_stored_nowhere(office: Office) -> None:

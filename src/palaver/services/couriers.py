@@ -206,10 +206,12 @@ class Courier:
         await self._tasks.cancel()
 
     def _forget_done(self) -> None:
+        # What a try raises ends the courier: it would be sent again and again without a pause.
         if self._first is not None and self._first.done():
+            self._first.result()
             self._first = None
         for id in [id for id, task in self._retries.items() if task.done()]:
-            del self._retries[id]
+            self._retries.pop(id).result()
 
     async def _send_more(self) -> None:
         """Begin with what is due, as far as there is room."""
