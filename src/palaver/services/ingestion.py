@@ -8,7 +8,7 @@ one writer and answers stream meanwhile.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
 
 from palaver.domain.chunks import cut
@@ -201,17 +201,14 @@ class IngestionService:
         """Remove what an earlier attempt has left."""
         is_clear = False
         while not is_clear:
-            async with self.db.transaction() as tx:
-                await self._hold(tx, reading, progress)
+            async with self._holding(reading, progress) as tx:
                 is_clear = await remove_content(tx, reading.id)
 
     async def _store_text(self, reading: Reading, text: str, progress: Progress) -> None:
         for start in range(0, len(text), TEXT_LENGTH):
-            async with self.db.transaction() as tx:
-                await self._hold(tx, reading, progress)
+            async with self._holding(reading, progress) as tx:
                 piece = text[start : start + TEXT_LENGTH]
                 await tx.chunks.add_text(reading.id, start=start, text=piece)
-            await asyncio.sleep(0)
 
     async def _store_chunks(
         self, reading: Reading, chunks: Sequence[Chunk], progress: Progress
@@ -238,14 +235,12 @@ class IngestionService:
             found.append(_terms(reading, chunk))
             sized.append((chunk, estimate_tokens(chunk.text)))
             await asyncio.sleep(0)
-        async with self.db.transaction() as tx:
-            await self._hold(tx, reading, progress)
+        async with self._holding(reading, progress) as tx:
             ids = await tx.chunks.add(reading.id, owner_id=reading.owner_id, chunks=sized)
             texts = dict(zip(ids, found, strict=True))
             await tx.postings.announce(SearchKind.CHUNK, texts, owner_id=reading.owner_id)
         for ref, terms in texts.items():
             postings.add(ref, terms)
-        await asyncio.sleep(0)
 
     async def _store_postings(
         self, reading: Reading, postings: Postings, progress: Progress
@@ -255,17 +250,25 @@ class IngestionService:
             stored = 0
             while stored < len(terms):
                 some = {term: bytes(blocks[term]) for term in terms[stored : stored + TERMS]}
-                async with self.db.transaction() as tx:
-                    await self._hold(tx, reading, progress)
+                async with self._holding(reading, progress) as tx:
                     stored += await tx.postings.add(
                         SearchKind.CHUNK, part, some, owner_id=reading.owner_id
                     )
-                await asyncio.sleep(0)
 
-    async def _hold(self, tx: Tx, reading: Reading, progress: Progress) -> None:
-        """Prolong the lease, and hold the document's row. Raises `Gone`."""
-        if not await tx.readings.keep(reading, until=self.clock() + LEASE, progress=progress.at):
-            raise Gone
+    @contextlib.asynccontextmanager
+    async def _holding(self, reading: Reading, progress: Progress) -> AsyncIterator[Tx]:
+        """Write while the lease lasts, prolong it, and rest for as long as that took.
+
+        So the others have the database, and the loop, for half of the time at least. Raises `Gone`.
+        """
+        now = asyncio.get_running_loop().time
+        begun = now()
+        until, at = self.clock() + LEASE, progress.at
+        async with self.db.transaction() as tx:
+            if not await tx.readings.keep(reading, until=until, progress=at):
+                raise Gone
+            yield tx
+        await asyncio.sleep(now() - begun)
 
     async def _put_back(self, reading: Reading, *, until: int, counts: bool) -> None:
         async with self.db.transaction() as tx:
