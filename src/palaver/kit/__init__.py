@@ -1,1 +1,1 @@
-"""What has no domain words at all: clock, ids, sse, text, tasks."""
+"""What has no domain words at all: bells, clock, ids, sse, text, tasks."""

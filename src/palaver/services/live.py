@@ -11,10 +11,10 @@ from palaver.domain.events import Segment
 from palaver.domain.generations import Generation, OutlineItem
 from palaver.domain.streams import PassingStream, Stream, Take
 from palaver.domain.users import Actor
+from palaver.kit.bell import Bell
 from palaver.services.conversations import get_conversation
 from palaver.services.generations import GenerationService
 from palaver.storage.database import Database, DatabaseError
-from palaver.streaming.bell import Bell
 
 _outline_of: Final = msgspec.json.Decoder(list[OutlineItem]).decode
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Final
 
 from palaver.domain.log import Fenced, GenerationLog, Refused
+from palaver.kit.bell import Bell
 from palaver.kit.clock import Clock
-from palaver.streaming.bell import Bell
 from palaver.streaming.run import Lost, Run
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import Final
 
 from palaver.domain.events import Segment
 from palaver.domain.log import GenerationLog
-from palaver.streaming.bell import Bell
+from palaver.kit.bell import Bell
 from palaver.streaming.channel import NEWEST_MAX, Channel
 from palaver.streaming.segments import stitch
 

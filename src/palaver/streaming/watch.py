@@ -5,8 +5,8 @@ import logging
 from typing import Final, Protocol
 
 from palaver.domain.log import Claimed, GenerationLog
+from palaver.kit.bell import Bell
 from palaver.kit.clock import SECOND, Clock
-from palaver.streaming.bell import Bell
 from palaver.streaming.flusher import Flusher
 
 log = logging.getLogger(__name__)
