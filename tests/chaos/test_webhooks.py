@@ -17,3 +17,16 @@ async def test_each_event_is_told_or_listed_as_failed_whenever_the_kill_comes(en
     assert outcome.kills == 1
     assert outcome.delivered >= 13 * 20
     assert outcome.failed >= 7 * 20
+
+
+async def test_a_fault_put_in_on_purpose_is_found() -> None:
+    plan = WebhookPlan(
+        deliveries=400,
+        kills=1,
+        patience_seconds=0.5,
+        step_hours=48,
+        calm_seconds=3.0,
+        fault="told-early",
+    )
+    outcome = await play_webhooks(plan)
+    assert outcome.violations["what is listed as delivered was taken"], outcome.lines()
