@@ -1,5 +1,6 @@
 """Citations: the spans of its sources that an answer rests on."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,6 +80,18 @@ def test_chinese_sentences_are_told_apart() -> None:
     assert cited.quote == "每位员工每年有三十天假期。"
 
 
+def test_a_quote_is_on_the_page_where_it_begins() -> None:
+    pages = ("First page, and long.", "Rain falls on Sunday.", "Last of all.")
+    text = "\n\n".join(pages)
+    starts = tuple(100 + text.index(page) for page in pages)
+    source = msgspec.structs.replace(a_source(1, start=100), page=4, page_starts=starts[1:])
+    said = {"First page [1]": 4, "Rain falls [1]": 5, "The last of all [1]": 6, "Nothing [1]": 4}
+    for answer, page in said.items():
+        (cited,) = cite(answer, [source], {1: text})
+        assert cited.page == page
+    assert cite("First [1]", [a_source(1)], {1: text})[0].page is None
+
+
 @given(st.text(max_size=300), st.text(max_size=600))
 def test_whatever_is_cited_stands_there(said: str, text: str) -> None:
     for cited in cite(f"{said} [1]", [a_source(1, start=7)], {1: text}):
@@ -92,3 +105,9 @@ def test_of_sentences_that_were_said_alike_the_question_tells_which_is_meant() -
     assert cited.quote.startswith("The gate closes at eight.")
     (cited,) = cite("Yes [1].", [a_source(1)], {1: text}, question="Is Marta the cook?")
     assert "Marta" in cited.quote
+
+
+def test_an_answer_of_nothing_but_marks_is_read_in_one_go() -> None:
+    answer = "[1] `a` " * 20_000 + "[" + "1," * 5_000 + "1]"
+    (cited,) = cite(answer, [a_source(1)], {1: HANDBOOK})
+    assert cited.index == 1

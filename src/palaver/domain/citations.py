@@ -5,6 +5,7 @@ source's text, and the sentences there that it shares the most words with are wh
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -13,6 +14,7 @@ from palaver.kit.words import words
 
 QUOTE_MAX_LENGTH: Final = 400  # code points
 CITED_MAX: Final = 100
+_MARKS_MAX: Final = 50  # of one source: more do not tell more
 _SAID_MAX_LENGTH: Final = 2_000  # of what stands before a mark
 _WHOLE_SHARE: Final = 0.9  # of its words, for a sentence to have been said
 _KEPT_SHARE: Final = 0.5  # of a neighbour's words that were said as well, for it to be cited too
@@ -39,8 +41,8 @@ def cite(
     asked = set(words(question))
     said: dict[int, list[str]] = {}
     for index, text in _marks(answer):
-        if index in known:
-            said.setdefault(index, []).append(text)
+        if index in known and len(texts_said := said.setdefault(index, [])) < _MARKS_MAX:
+            texts_said.append(text)
     return tuple(
         _citation(known[index], " ".join(said[index]), texts.get(index), asked)
         for index in sorted(said)[:CITED_MAX]
@@ -50,13 +52,15 @@ def cite(
 def _marks(answer: str) -> Iterator[tuple[int, str]]:
     """Yield each mark of an answer with what is said before it, back to the marks before."""
     code = [match.span() for match in _CODE.finditer(answer)]
+    ends = [end for _, end in code]
     begin = 0
     for match in _MARKS.finditer(answer):
-        if any(start <= match.start() < end for start, end in code):
+        after = bisect_right(ends, match.start())  # the first code that ends behind the mark
+        if after < len(code) and code[after][0] <= match.start():
             continue
         before = answer[max(begin, match.start() - _SAID_MAX_LENGTH) : match.start()]
         said = _PARAGRAPH.split(before.rstrip())[-1]
-        for index in _NUMBER.findall(match[0]):
+        for index in dict.fromkeys(_NUMBER.findall(match[0])):
             yield int(index), said
         begin = match.end()
 
@@ -73,7 +77,7 @@ def _citation(source: Source, said: str, text: str | None, asked: set[str]) -> C
         id=source.id,
         title=source.title,
         url=source.url,
-        page=source.page,
+        page=source.page_at(start),
         quote=quote,
         start=start,
         end=end,

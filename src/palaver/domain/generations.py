@@ -63,6 +63,7 @@ class Recipe(msgspec.Struct, frozen=True, omit_defaults=True):
     thinking_tokens: int | None = None  # of the cap, for a model that thinks first
     room_tokens: int = 0  # of the context, kept free for what is found on the web
     searches_web: bool = False
+    cites: bool = True
 
 
 class Generation(msgspec.Struct, frozen=True):

@@ -8,6 +8,8 @@ import logging
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+import msgspec
+
 from palaver.domain.errors import ProviderError
 from palaver.domain.events import SourceFound, Status, TextDelta, UsageReported
 from palaver.domain.generations import Options
@@ -24,7 +26,14 @@ log = logging.getLogger(__name__)
 WEB_TOKENS: Final = 4_000
 """Of a prompt: room for what is found on the web."""
 
-Preliminary: TypeAlias = Status | SourceFound | TextDelta
+
+class Notice(msgspec.Struct, frozen=True):
+    """A sentence of ours at the beginning of an answer: shown, and not charged."""
+
+    text: str
+
+
+Preliminary: TypeAlias = Status | SourceFound | TextDelta | Notice
 Tell: TypeAlias = Callable[[Preliminary], None]
 """Takes what readers see before the provider has said anything."""
 
@@ -69,7 +78,7 @@ class Asker:
             top_p=options.top_p,
             thinking_tokens=None if beginning else prompt.thinking_tokens,
             searches_web=searches and not self.grounding.has_engine,
-            first_source=len(prompt.found) + 1,
+            first_source=prompt.next_number,
             images=images,
         )
         return request, prompt
@@ -99,7 +108,7 @@ class Asker:
         except ProviderError as error:
             log.info("an answer goes on without the web: %s", error.message)
             tell(Status("The search of the web failed."))
-            tell(TextDelta(f"*The web could not be searched: {error.message}*\n\n"))
+            tell(Notice(f"*The web could not be searched: {error.message}*\n\n"))
             return prompt.with_found([])
         known = len(prompt.found)
         prompt = prompt.with_found([Found.of(source, text) for source, text in pages])

@@ -6,7 +6,7 @@ They are held and settled in the ledger as runs are, whatever becomes of them.
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from types import TracebackType
 from typing import Final, Self
@@ -27,8 +27,7 @@ from palaver.domain.usage import UsageKind
 from palaver.domain.users import Actor
 from palaver.kit.clock import SECOND, Clock, system_clock
 from palaver.kit.tasks import Tasks
-from palaver.services.asking import Asker, Preliminary
-from palaver.services.gathering import Found
+from palaver.services.asking import Asker, Notice, Preliminary
 from palaver.services.ledger import Grant, Work, grant, reserve, settle
 from palaver.services.prompts import Prompt, under_cap
 from palaver.storage.database import CommitFailed, Database, DatabaseError
@@ -128,6 +127,7 @@ class ProviderCall:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._was_asked = False
+        self._notice = ""  # what the answer begins with of ours
         self._has_failed = False
         self._prompt = under_cap(prompt, granted.max_tokens)
         self._events = self._ask(options)
@@ -140,19 +140,18 @@ class ProviderCall:
         return "".join(self._text)
 
     @property
+    def _said(self) -> str:
+        return self.text.removeprefix(self._notice)
+
+    @property
     def reasoning(self) -> str:
         """Return the reasoning so far."""
         return "".join(self._reasoning)
 
     @property
-    def found(self) -> Sequence[Found]:
-        """Return what went into the prompt, once the provider has been asked."""
-        return self._prompt.found
-
-    @property
-    def question(self) -> str:
-        """Return what is asked."""
-        return self._prompt.question
+    def prompt(self) -> Prompt:
+        """Return what is sent: all of it once the provider has been asked."""
+        return self._prompt
 
     async def __aenter__(self) -> Self:
         self._renewal = self._calls.tasks.start(self._renew(), name="renew a reservation")
@@ -178,7 +177,6 @@ class ProviderCall:
 
     async def next(self) -> TextDelta | ReasoningDelta | SourceFound | Status | None:
         """Return what is found and said next, None at the end. Raises `ProviderError`."""
-        self._was_asked = True
         try:
             async for event in self._events:
                 match event:
@@ -206,7 +204,12 @@ class ProviderCall:
             self._work.owner_id, self._prompt, options, tell=told.append
         )
         for each in told:
-            yield each
+            if isinstance(each, Notice):
+                self._notice = each.text
+                yield TextDelta(each.text)
+            else:
+                yield each
+        self._was_asked = True
         async with aclosing(self._prompt.resolved.provider.complete(request)) as events:
             async for event in events:
                 yield event
@@ -226,7 +229,7 @@ class ProviderCall:
             reasoning_tokens = min(estimate_tokens(self.reasoning), cap)
             self.usage = UsageReported(
                 prompt_tokens=self._prompt.prompt_tokens,
-                completion_tokens=min(estimate_tokens(self.text) + reasoning_tokens, cap),
+                completion_tokens=min(estimate_tokens(self._said) + reasoning_tokens, cap),
                 reasoning_tokens=reasoning_tokens,
                 is_estimate=True,
             )
@@ -281,4 +284,4 @@ class ProviderCall:
     def _owes_nothing(self) -> bool:
         if not self._was_asked:
             return True
-        return self._has_failed and not self._text and not self._reasoning
+        return self._has_failed and not self._said and not self._reasoning

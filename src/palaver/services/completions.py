@@ -10,7 +10,6 @@ from typing import Final
 
 import msgspec
 
-from palaver.domain.citations import cite
 from palaver.domain.errors import ErrorKind, Fault, InvalidInput, ProviderError
 from palaver.domain.events import (
     SPANS,
@@ -27,12 +26,12 @@ from palaver.domain.events import (
 )
 from palaver.domain.generations import Options
 from palaver.domain.providers import Turn
-from palaver.domain.sources import Source
 from palaver.domain.streams import Stream
 from palaver.domain.users import Actor
 from palaver.kit.ids import new_uuid
 from palaver.kit.tasks import Tasks
 from palaver.services.calls import CallService, ProviderCall
+from palaver.services.findings import Findings
 from palaver.services.starting import Choice, Starter
 from palaver.streaming.segments import number
 
@@ -100,7 +99,7 @@ class Relay:
         self._unread: list[tuple[EventKind, str]] = []
         self._unread_length = 0
         self._is_over = False
-        self._sources: list[Source] = []
+        self._findings = Findings()
         self._news = asyncio.Event()
         self._was_read = asyncio.Event()
 
@@ -140,9 +139,8 @@ class Relay:
 
     async def _drive(self) -> None:
         ending = await self._ask()
-        texts = {each.source.index: each.text for each in self._call.found}
-        question = self._call.question
-        if citations := cite(self._call.text, self._sources, texts, question=question):
+        self._findings.read(self._call.prompt)
+        if citations := await self._findings.cited(self._call.text):
             self._put(Cited(citations))
         if self._call.usage is not None:
             self._put(self._call.usage)
@@ -159,7 +157,7 @@ class Relay:
             async with self._call as call:
                 while (event := await call.next()) is not None:
                     if isinstance(event, SourceFound):
-                        self._sources.append(event.source)
+                        self._findings.add(event.source)
                     if not self._put(event):
                         return Finished(FinishReason.LENGTH)
                     while self._unread_length > ROOM:

@@ -5,14 +5,12 @@ A run belongs to us, not to the request that started it: a reader may leave and 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
 from msgspec.structs import replace
 
-from palaver.domain.citations import cite
-from palaver.domain.errors import DomainError, ErrorKind, NotFound, ProviderError
+from palaver.domain.errors import DomainError, ErrorKind, NotFound
 from palaver.domain.events import (
     Canceled,
     Cited,
@@ -30,15 +28,14 @@ from palaver.domain.events import (
 )
 from palaver.domain.generations import Generation
 from palaver.domain.log import Claimed, Refused
-from palaver.domain.models import ModelType
-from palaver.domain.pictures import Picture
-from palaver.domain.providers import CompletionEvent
-from palaver.domain.sources import Citation, Source, SourceKind
+from palaver.domain.models import Model, ModelType
 from palaver.domain.tokens import estimate_tokens
 from palaver.domain.users import SYSTEM
 from palaver.kit.clock import Clock, system_clock
 from palaver.kit.tasks import Tasks
-from palaver.services.asking import Asker, Preliminary
+from palaver.services.answering import UNSTORABLE, Answerer, LiveRun, failed
+from palaver.services.asking import Asker
+from palaver.services.findings import Findings
 from palaver.services.gathering import Gatherer
 from palaver.services.models import ModelService, ResolvedModel
 from palaver.services.prompts import Prompt, build_prompt
@@ -46,7 +43,7 @@ from palaver.services.settlement import Output, finish, usage_of
 from palaver.storage.database import Database, DatabaseError
 from palaver.storage.tx import Tx
 from palaver.streaming.followers import Follower
-from palaver.streaming.run import CancelRequested, Lost, Run
+from palaver.streaming.run import CancelRequested, Lost
 from palaver.streaming.runs import Runs
 
 log = logging.getLogger(__name__)
@@ -56,35 +53,6 @@ FINISH_RETRY_SECONDS: Final = 0.25
 FINISH_TRIES: Final = 60
 MAX_ATTEMPTS: Final = 20
 """A run that ends no worker's life, and is never finished, is not taken over for ever."""
-
-
-class Live:
-    """A run of this worker: its record, its channel, and the task that drives it."""
-
-    __slots__ = (
-        "earlier_calls",
-        "generation",
-        "picture",
-        "prompt_tokens",
-        "question",
-        "run",
-        "sources",
-        "task",
-        "texts",
-        "usage",
-    )
-
-    def __init__(self, generation: Generation, run: Run) -> None:
-        self.generation = generation
-        self.run = run
-        self.earlier_calls = 0  # requests to the provider that died with their worker
-        self.prompt_tokens = generation.recipe.prompt_tokens  # our estimate
-        self.question = ""
-        self.picture: Picture | None = None  # that it has made
-        self.sources: dict[int, Source] = {}  # what was found, by its number
-        self.texts: dict[int, str] = {}  # and its text, as far as we have it
-        self.usage: UsageReported | None = None  # by the provider's word
-        self.task: asyncio.Task[None] | None = None
 
 
 class Driver:
@@ -105,8 +73,9 @@ class Driver:
         self.models = models
         self.gatherer = gatherer
         self.asker = asker
+        self.answerer = Answerer(asker)
         self.clock = clock
-        self._live: dict[int, Live] = {}
+        self._live: dict[int, LiveRun] = {}
         self._tasks = Tasks()
 
     def place(self) -> int | None:
@@ -153,16 +122,14 @@ class Driver:
             generation = await tx.generations.get(claimed.generation_id)
         if generation is None or (live := self._open(generation, already=logged)) is None:
             return
-        live.sources = {
-            event.source.index: event.source
-            for segment in logged
-            if isinstance(event := unpack(segment), SourceFound)
-        }
+        live.findings = Findings(
+            event.source for segment in logged if isinstance(event := unpack(segment), SourceFound)
+        )
         if generation.attempt > MAX_ATTEMPTS:
             self._start(live, self._conclude(live, GIVEN_UP, None))
         elif generation.cancel_requested_at is not None:
             self._start(live, self._conclude(live, Canceled(), None))
-        elif not _can_go_on(logged, live.sources.values()):
+        elif not _can_go_on(logged, live.findings):
             self._start(live, self._conclude(live, Interrupted(), None))
         else:
             self._start(live, self._resume(live))
@@ -175,7 +142,7 @@ class Driver:
         """Wait until every run of this worker has ended."""
         await self._tasks.wait()
 
-    def _open(self, generation: Generation, *, already: Sequence[Segment] = ()) -> Live | None:
+    def _open(self, generation: Generation, *, already: Sequence[Segment] = ()) -> LiveRun | None:
         if generation.worker is None:
             return None
         try:
@@ -187,14 +154,14 @@ class Driver:
             )
         except Lost:
             return None
-        return Live(generation, run)
+        return LiveRun(generation, run)
 
-    def _start(self, live: Live, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, live: LiveRun, work: Coroutine[Any, Any, None]) -> None:
         id = live.generation.id
         self._live[id] = live
         live.task = self._tasks.start(self._drive(live, work), name=f"generation {id}")
 
-    async def _drive(self, live: Live, work: Coroutine[Any, Any, None]) -> None:
+    async def _drive(self, live: LiveRun, work: Coroutine[Any, Any, None]) -> None:
         """See a run through to its end, or give it up: then a worker takes it over in a while."""
         try:
             await work
@@ -207,19 +174,19 @@ class Driver:
             if self._live.get(live.generation.id) is live:
                 del self._live[live.generation.id]
 
-    async def _resume(self, live: Live) -> None:
+    async def _resume(self, live: LiveRun) -> None:
         """Ask again: for the whole, or for the rest where the model goes on from a beginning."""
         generation = live.generation
         try:
             resolved = await self.models.stored(SYSTEM, generation.model)
-            if live.run.text and not resolved.model.profile.continues:
+            if live.run.position and not _can_be_asked_again(live, resolved.model):
                 await self._conclude(live, Interrupted(), None)
                 return
             prompt = await self._prompt_again(generation, resolved)
         except DatabaseError:
             raise  # it passes; the run is taken over once more
         except DomainError as error:
-            await self._conclude(live, _failed(error), None)
+            await self._conclude(live, failed(error), None)
             return
         # All attempts together say no more than was reserved.
         room = prompt.max_tokens - estimate_tokens(live.run.text)
@@ -248,6 +215,7 @@ class Driver:
                 resolved=resolved,
                 max_tokens=recipe.cap or recipe.max_tokens,
                 found=found,
+                cites=recipe.cites,
                 room_tokens=recipe.room_tokens,
                 context=recipe.context,
             )
@@ -256,75 +224,47 @@ class Driver:
             max_tokens=min(prompt.max_tokens, recipe.max_tokens),
             thinking_tokens=recipe.thinking_tokens,
             searches_web=recipe.searches_web,
+            # What was deleted since keeps its number: nothing else may be cited by it.
+            next_number=max((each.index for each in recipe.sources), default=0) + 1,
         )
 
-    async def _ask(self, live: Live, prompt: Prompt, *, beginning: str = "") -> None:
+    async def _ask(self, live: LiveRun, prompt: Prompt, *, beginning: str = "") -> None:
         """Ask the provider, for what follows on the beginning of an answer where there is one."""
-        ending = await self._relay(live, prompt, beginning)
+        ending = await self.answerer.answer(live, prompt, beginning)
         # What the provider counts of such a rest is not what the whole answer has used.
         await self._conclude(live, ending, None if beginning else live.usage)
 
-    async def _relay(self, live: Live, prompt: Prompt, beginning: str) -> Ending:
-        """Feed the log with what is found and said, until it ends or is stopped."""
-
-        def tell(event: Preliminary) -> None:
-            if isinstance(event, SourceFound):
-                if event.source.index in live.sources:
-                    return  # readers know it: the run was begun before
-                live.sources[event.source.index] = event.source
-            live.run.feed(event)
-
-        provider = prompt.resolved.provider
-        try:
-            async with live.run.guard():
-                if prompt.resolved.model.model_type is ModelType.IMAGE:
-                    live.picture, live.usage = await self.asker.paint(
-                        live.generation.owner_id, prompt, tell=tell
-                    )
-                    return Finished(FinishReason.STOP)
-                request, prompt = await self.asker.prepare(
-                    live.generation.owner_id,
-                    prompt,
-                    live.generation.options,
-                    tell=tell,
-                    beginning=beginning,
-                )
-                live.texts = {each.source.index: each.text for each in prompt.found}
-                live.question = prompt.question
-                live.prompt_tokens = prompt.prompt_tokens
-                async with aclosing(provider.complete(request)) as events:
-                    return await _pumped(live, events)
-        except ProviderError as error:
-            return _failed(error)
-        except CancelRequested:
-            return Canceled()
-        except Refused:
-            return UNSTORABLE
-        except Lost:
-            raise
-        except Exception:
-            log.exception("generation %s: the provider adapter failed", live.generation.uuid)
-            return Failed(ErrorKind.INTERNAL, "An unexpected error occurred.")
-
-    async def _conclude(self, live: Live, ending: Ending, reported: UsageReported | None) -> None:
+    async def _conclude(
+        self, live: LiveRun, ending: Ending, reported: UsageReported | None
+    ) -> None:
         """Make the end true in the database, then show it."""
         run = live.run
-        citations = await self._citations(live)
+        await live.findings.recall(self.gatherer, live.generation.owner_id)
+        citations = await live.findings.cited(run.text)
         for _ in range(FINISH_TRIES):
-            usage = usage_of(
-                live.generation,
-                ending,
-                reported,
-                run.text,
-                run.reasoning,
-                prompt_tokens=live.prompt_tokens,
-            )
+            said = run.text.removeprefix(live.notice)
+            usage = None
+            if live.was_asked or live.generation.attempt > 1:
+                usage = usage_of(
+                    live.generation,
+                    ending,
+                    reported,
+                    said,
+                    run.reasoning,
+                    prompt_tokens=live.prompt_tokens,
+                )
             last: list[Event] = [Cited(citations)] if citations else []
             last += [ending] if usage is None else [usage, ending]
             try:
                 unlogged = await run.seal(*last)
                 output = Output(
-                    run.outline, unlogged, run.text, run.reasoning, citations, live.picture
+                    outline=run.outline,
+                    unlogged=unlogged,
+                    text=run.text,
+                    reasoning=run.reasoning,
+                    citations=citations,
+                    picture=live.picture,
+                    is_empty=not said,
                 )
                 is_ours = await finish(
                     self.db,
@@ -348,46 +288,24 @@ class Driver:
                 break
         run.leave()
 
-    async def _citations(self, live: Live) -> tuple[Citation, ...]:
-        if not live.sources:
-            return ()
-        sources = tuple(live.sources.values())
-        if not live.texts:  # it was begun elsewhere
-            found = await self.gatherer.again(live.generation.owner_id, sources)
-            live.texts = {each.source.index: each.text for each in found}
-        return cite(live.run.text, sources, live.texts, question=live.question)
+
+def _can_be_asked_again(live: LiveRun, model: Model) -> bool:
+    """Tell whether a run that has said something can go on: no picture is paid for twice."""
+    if live.run.text:
+        return model.profile.continues
+    return model.model_type is not ModelType.IMAGE
 
 
-def _can_go_on(logged: Sequence[Segment], sources: Iterable[Source]) -> bool:
-    """Tell whether what is logged of a run is all that its next attempt needs to know of it."""
+def _can_go_on(logged: Sequence[Segment], findings: Findings) -> bool:
+    """Tell whether what is logged of a run is all that its next attempt needs to know of it.
+
+    What it was busy with may be said again, as long as nothing came of it.
+    """
     kinds = {segment.kind for segment in logged}
-    return kinds <= {EventKind.TEXT, EventKind.SOURCE} and all(
-        source.kind is not SourceKind.WEB for source in sources
-    )
-
-
-async def _pumped(live: Live, events: AsyncIterator[CompletionEvent]) -> Ending:
-    """Feed the run until the provider says that it has finished."""
-    run = live.run
-    async for event in events:
-        if isinstance(event, UsageReported):
-            live.usage = event
-        elif isinstance(event, Finished):
-            return event
-        else:
-            run.feed(event)
-            if isinstance(event, SourceFound):
-                live.sources[event.source.index] = event.source
-            if run.is_full:
-                return Finished(FinishReason.LENGTH)
-            if run.is_crowded:
-                await run.room()
-    return Failed(ErrorKind.PROVIDER_FAILED, "The answer was cut off.")
-
-
-UNSTORABLE: Final = Failed(
-    ErrorKind.PROVIDER_FAILED, "The provider sent text that cannot be stored."
-)
+    allowed = {EventKind.TEXT, EventKind.SOURCE}
+    if EventKind.TEXT not in kinds:
+        allowed.add(EventKind.STATUS)
+    return kinds <= allowed and not findings.has_pages
 
 
 GIVEN_UP: Final = Failed(ErrorKind.INTERNAL, "This answer could not be finished.")
@@ -408,7 +326,3 @@ async def request_cancels(
     for id in live:
         await tx.generations.request_cancel(id, at=at)
     return live
-
-
-def _failed(error: DomainError) -> Failed:
-    return Failed(error.kind, error.message, error.retry_after_seconds)

@@ -88,23 +88,27 @@ class GenerationService:
         whatever its state; one is started only where there is none. Raises `NotFound`,
         `DomainError` (`NO_USER_MESSAGE`, `PROVIDER_NOT_FOUND`, `MODEL_NOT_FOUND`), `InvalidInput`.
         """
-        async with self.db.read(snapshot=True) as tx:
-            conversation = await get_conversation(tx, actor, key)
-            question, newest = await newest_run(tx, conversation)
-        if newest is not None and (after is not None or _stands(newest)):
-            return newest
-        if after:
-            raise _beyond_the_end()
-        order = await self.starter.order(actor, conversation, choice, question=question.text)
-        async with self.db.transaction() as tx:
-            seen, conversation = conversation, await lock_conversation(tx, actor, conversation.id)
-            if conversation != seen:  # whatever happens to its messages changes its row
+        while True:
+            async with self.db.read(snapshot=True) as tx:
+                conversation = await get_conversation(tx, actor, key)
                 question, newest = await newest_run(tx, conversation)
-                if newest is not None and _stands(newest):
-                    return newest
-            start = await self.starter.begin(tx, conversation, question, order)
-        self.starter.launch(start)
-        return start.generation
+            if newest is not None and (after is not None or _stands(newest)):
+                return newest
+            if after:
+                raise _beyond_the_end()
+            order = await self.starter.order(actor, conversation, choice, question=question.text)
+            async with self.db.transaction() as tx:
+                seen = conversation
+                conversation = await lock_conversation(tx, actor, conversation.id)
+                if conversation != seen:  # whatever happens to its messages changes its row
+                    latest, newest = await newest_run(tx, conversation)
+                    if newest is not None and _stands(newest):
+                        return newest
+                    if latest.id != question.id:
+                        continue  # what was found is for another question
+                start = await self.starter.begin(tx, conversation, question, order)
+            self.starter.launch(start)
+            return start.generation
 
     async def send(
         self,
@@ -203,22 +207,25 @@ class GenerationService:
         if uuid not in (None, question.uuid):
             message = "This conversation has gone on since: only its newest message is asked again."
             raise DomainError(message, kind=ErrorKind.CONFLICT)
-        order = await self.starter.order(actor, conversation, choice, question=question.text)
-        await self._make_way(actor, conversation, question, order)
-        async with self.db.transaction() as tx:
-            conversation = await lock_conversation(tx, actor, conversation.id)
-            # Somebody may have started another meanwhile; under the lock nobody can.
-            question, _ = await newest_run(tx, conversation)
-            late = await request_cancels(
-                tx, conversation.id, from_message_id=question.id, at=self.clock()
-            )
-            sibling = await self._sibling(
-                tx, conversation, question, uuid=actor.uuid_for("message")
-            )
-            start = await self.starter.begin(tx, conversation, sibling, order)
-        self.starter.launch(start)
-        await self.driver.cancel(late)
-        return sibling, start.generation
+        while True:
+            order = await self.starter.order(actor, conversation, choice, question=question.text)
+            await self._make_way(actor, conversation, question, order)
+            async with self.db.transaction() as tx:
+                conversation = await lock_conversation(tx, actor, conversation.id)
+                # Somebody may have started another meanwhile; under the lock nobody can.
+                asked, (question, _) = question, await newest_run(tx, conversation)
+                if question.id != asked.id:
+                    continue  # what was found is for another question
+                late = await request_cancels(
+                    tx, conversation.id, from_message_id=question.id, at=self.clock()
+                )
+                sibling = await self._sibling(
+                    tx, conversation, question, uuid=actor.uuid_for("message")
+                )
+                start = await self.starter.begin(tx, conversation, sibling, order)
+            self.starter.launch(start)
+            await self.driver.cancel(late)
+            return sibling, start.generation
 
     async def edit(self, actor: Actor, key: Key, uuid: str, *, text: str) -> Edit:
         """Ask a shown user message with another text, and answer it anew.

@@ -42,6 +42,7 @@ class Output(msgspec.Struct, frozen=True):
     reasoning: str
     citations: Sequence[Citation] = ()
     picture: Picture | None = None  # its file is there
+    is_empty: bool = False  # nobody said anything
 
 
 def usage_of(
@@ -148,7 +149,7 @@ async def _keep(
         completion_tokens=None if usage is None else usage.completion_tokens,
         images=None if output.picture is None else attach([output.picture]),
         # A completed answer is one, even without words (decisions, 25).
-        is_hidden=not output.text and not isinstance(ending, Finished),
+        is_hidden=output.is_empty and not isinstance(ending, Finished),
     )
     if output.picture is not None:
         await tx.pictures.insert(replace(output.picture, message_id=generation.answer_id))

@@ -47,6 +47,7 @@ class Order(msgspec.Struct, frozen=True):
     model: str | None  # as it was named, None for none
     asked_model: str | None
     found: Sequence[Found]
+    cites: bool
     searches_web: bool
     thinks: bool
 
@@ -137,6 +138,7 @@ class Starter:
             model=choice.model,
             asked_model=choice.asked_model,
             found=found,
+            cites=bool(decided.use_rag or decided.use_web_grounding),
             searches_web=bool(decided.use_web_grounding) and model.model_type is ModelType.TEXT,
             thinks=bool(decided.use_extended_thinking),
         )
@@ -232,6 +234,7 @@ class Starter:
                 thinking_tokens=prompt.thinking_tokens,
                 room_tokens=prompt.room_tokens,
                 searches_web=prompt.searches_web,
+                cites=prompt.cites,
             ),
             terms=granted.terms,
             at=at,
@@ -288,6 +291,7 @@ class Starter:
             resolved=order.resolved,
             max_tokens=self.answer_cap(order.resolved, order.options),
             found=order.found,
+            cites=order.cites,
             room_tokens=self.driver.asker.room_tokens if order.searches_web else 0,
         )
         return _checked(prompt, order)
@@ -308,6 +312,7 @@ class Starter:
             resolved=order.resolved,
             max_tokens=self.answer_cap(order.resolved, order.options),
             found=order.found,
+            cites=order.cites,
             room_tokens=self.driver.asker.room_tokens if order.searches_web else 0,
             context=context,
         )
