@@ -19,7 +19,6 @@ from palaver.domain.ranking import Postings
 from palaver.domain.search import SearchKind
 from palaver.domain.tokens import estimate_tokens
 from palaver.domain.users import Actor
-from palaver.kit.bell import Bell
 from palaver.kit.clock import SECOND, Clock, system_clock
 from palaver.kit.tasks import Tasks
 from palaver.services.documents import remove_content
@@ -29,6 +28,7 @@ from palaver.storage.database import Database
 from palaver.storage.files import Files
 from palaver.storage.statements import Engine
 from palaver.storage.tx import Tx
+from palaver.streaming.bell import Bell
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ SMALL_MAX_BYTES: Final = 1 << 20
 LEASE: Final = 30 * SECOND
 RENEW_SECONDS: Final = 2.0
 BATCH: Final = 20  # chunks in one transaction: about 2 ms of the loop
+REST_SECONDS: Final = 0.005  # after a transaction, at most: what comes meanwhile goes first
 TERMS: Final = 300  # in one transaction, as many postings as they have: about 2 ms as well
 GROUP: Final = 2_000  # chunks whose postings are written together: a row for each term
 TEXT_LENGTH: Final = 4 * PIECE_LENGTH
@@ -259,7 +260,8 @@ class IngestionService:
     async def _holding(self, reading: Reading, progress: Progress) -> AsyncIterator[Tx]:
         """Write while the lease lasts, prolong it, and rest for as long as that took.
 
-        So the others have the database, and the loop, for half of the time at least. Raises `Gone`.
+        So others have the database, and the loop, for half of the time; where it is others that
+        this waits for, no more than they need. Raises `Gone`.
         """
         now = asyncio.get_running_loop().time
         begun = now()
@@ -268,7 +270,7 @@ class IngestionService:
             if not await tx.readings.keep(reading, until=until, progress=at):
                 raise Gone
             yield tx
-        await asyncio.sleep(now() - begun)
+        await asyncio.sleep(min(now() - begun, REST_SECONDS))
 
     async def _put_back(self, reading: Reading, *, until: int, counts: bool) -> None:
         async with self.db.transaction() as tx:
