@@ -19,6 +19,7 @@ from palaver.domain.ranking import Postings
 from palaver.domain.search import SearchKind
 from palaver.domain.tokens import estimate_tokens
 from palaver.domain.users import Actor
+from palaver.kit.bell import Bell
 from palaver.kit.clock import SECOND, Clock, system_clock
 from palaver.kit.tasks import Tasks
 from palaver.services.documents import remove_content
@@ -28,7 +29,6 @@ from palaver.storage.database import Database
 from palaver.storage.files import Files
 from palaver.storage.statements import Engine
 from palaver.storage.tx import Tx
-from palaver.streaming.bell import Bell
 
 log = logging.getLogger(__name__)
 
