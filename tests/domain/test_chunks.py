@@ -121,6 +121,18 @@ def test_the_page_of_a_chunk_is_the_one_on_which_it_begins() -> None:
     assert cut(Extracted("a", ()))[0].page is None
 
 
+def test_a_chunk_says_where_later_pages_begin_within_it() -> None:
+    text = "First page.\n\nSecond.\n\nThird page."
+    starts = tuple(text.index(page) for page in ("First", "Second", "Third"))
+    (chunk,) = cut(Extracted(text, (), starts))
+    assert (chunk.page, chunk.page_starts) == (1, starts[1:])
+    paragraph = PROSE * 12 + "\n\n"
+    chunks = cut(Extracted(paragraph * 2, (), (0, 5, len(paragraph))))
+    assert [(chunk.page, chunk.page_starts) for chunk in chunks] == [(1, (5,)), (3, ())]
+    (late,) = cut(Extracted(text, (), starts[1:]))
+    assert (late.page, late.page_starts) == (1, starts[2:])
+
+
 def test_nothing_gives_no_chunk() -> None:
     assert cut(Extracted(" \n ", ())) == []
 

@@ -8,7 +8,7 @@ do not. No overlap: whoever wants more of the document fetches the neighbours.
 
 import re
 import unicodedata
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -60,18 +60,21 @@ def cut(extracted: Extracted) -> list[Chunk]:
     Only whitespace lies between two of them. Where the spans have come with the text, this costs
     no more than the slices.
     """
-    text, pages = extracted.text, extracted.pages
-    return [
-        Chunk(
-            number=number,
-            start=span.start,
-            end=span.end,
-            page=max(bisect_right(pages, span.start), 1) if pages else None,
-            heading=span.heading,
-            text=text[span.start : span.end],
-        )
-        for number, span in enumerate(extracted.spans or find_spans(extracted))
-    ]
+    chunks = []
+    for number, span in enumerate(extracted.spans or find_spans(extracted)):
+        page, page_starts = _pages_of(span, extracted.pages)
+        text = extracted.text[span.start : span.end]
+        chunk = Chunk(number, span.start, span.end, page, span.heading, text, page_starts)
+        chunks.append(chunk)
+    return chunks
+
+
+def _pages_of(span: Span, pages: tuple[int, ...]) -> tuple[int | None, tuple[int, ...]]:
+    """Return the page on which a stretch begins, from 1, and where later ones begin within it."""
+    if not pages:
+        return None, ()
+    page = max(bisect_right(pages, span.start), 1)
+    return page, pages[page : bisect_left(pages, span.end, page)]
 
 
 def find_spans(extracted: Extracted) -> tuple[Span, ...]:

@@ -14,6 +14,7 @@ import msgspec
 from palaver.domain.checks import Checks
 from palaver.domain.conversations import TITLE_MAX_LENGTH
 from palaver.domain.errors import DomainError, ErrorKind, Fault
+from palaver.domain.extraction import MAX_TEXT_CODE_POINTS
 from palaver.domain.metadata import take_metadata
 from palaver.kit.clock import SECOND
 
@@ -113,9 +114,10 @@ class Chunk(msgspec.Struct, frozen=True, gc=False):
     number: int  # from 0, in the document's order
     start: int
     end: int
-    page: int | None  # from 1
+    page: int | None  # on which it begins, from 1
     heading: str | None  # under which it stands
     text: str
+    page_starts: tuple[int, ...] = ()  # where later pages begin within it, in the document's text
 
 
 class FoundChunk(msgspec.Struct, frozen=True, gc=False):
@@ -131,6 +133,7 @@ class FoundChunk(msgspec.Struct, frozen=True, gc=False):
     heading: str | None
     text: str
     text_tokens: int
+    page_starts: tuple[int, ...] = ()
 
 
 class TextSpan(msgspec.Struct, frozen=True):
@@ -213,6 +216,9 @@ class NewDocument(msgspec.Struct, frozen=True):
         given = _parse_title(checks, title)
         if not text.strip():
             checks.blame("content", Fault.BLANK, "This field may not be blank.", limit=1)
+        if len(text) > MAX_TEXT_CODE_POINTS:
+            message = f"Use at most {MAX_TEXT_CODE_POINTS} characters."
+            checks.blame("content", Fault.TOO_LONG, message, limit=MAX_TEXT_CODE_POINTS)
         stored = take_metadata(checks, metadata)
         checks.end()
         content_type = f"{_normal(mime_type)}; charset=utf-8"

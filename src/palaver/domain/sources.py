@@ -4,6 +4,7 @@ Contract `platform`: "Send Message"; decisions: "platform" (Citation).
 """
 
 import enum
+from bisect import bisect_right
 
 import msgspec
 
@@ -35,13 +36,18 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     id: str  # the uuid of a document or a memory, the address of a page
     title: str
     url: str | None = None
-    page: int | None = None  # from 1, where its document has pages
+    page: int | None = None  # on which it begins, from 1, where its document has pages
     start: int = 0
     end: int = 0
     score: float = 0.0  # the higher the better; comparable within one answer only
     reason: Reason = Reason()
     quote: str = ""  # what a page on the web says, as it was found
     ref: int | None = None  # the id of the chunk or the memory
+    page_starts: tuple[int, ...] = ()  # where later pages begin within it, in its document's text
+
+    def page_at(self, place: int) -> int | None:
+        """Return the page on which a place of its text lies."""
+        return None if self.page is None else self.page + bisect_right(self.page_starts, place)
 
 
 class Citation(msgspec.Struct, frozen=True, gc=False):
@@ -52,7 +58,7 @@ class Citation(msgspec.Struct, frozen=True, gc=False):
     id: str
     title: str
     url: str | None
-    page: int | None
+    page: int | None  # on which the quote begins
     quote: str
     start: int
     end: int

@@ -131,5 +131,6 @@ def _of_chunk(chunk: FoundChunk, hit: Hit, *, note: str | None) -> Found:
         score=hit.score,
         reason=Reason(text_rank=hit.text_rank, vector_rank=hit.vector_rank, note=note),
         ref=chunk.id,
+        page_starts=chunk.page_starts,
     )
     return Found.of(source, chunk.text, chunk.text_tokens)

@@ -4,7 +4,7 @@ The whole lies in pieces, so that no transaction holds SQLite's one writer for l
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -25,10 +25,24 @@ def _id(id: int) -> int:
     return id
 
 
+def _listed(numbers: Sequence[int]) -> str:
+    return msgspec.json.encode(list(numbers)).decode()
+
+
+def _found_chunk(*columns: Any) -> FoundChunk:
+    *rest, page_starts = columns
+    return FoundChunk(*rest, _numbers(page_starts) if page_starts else ())
+
+
+_numbers: Final = msgspec.json.Decoder(tuple[int, ...]).decode
+
+
 _INSERT: Final[Statement[None]] = Statement(
     """insert into chunks
-        (document_id, owner_id, number, starts, ends, page, heading, text, text_tokens)
-    values (:document_id, :owner_id, :number, :start, :end, :page, :heading, :text, :text_tokens)"""
+        (document_id, owner_id, number, starts, ends, page, heading, text, text_tokens,
+        page_starts)
+    values (:document_id, :owner_id, :number, :start, :end, :page, :heading, :text, :text_tokens,
+        :page_starts)"""
 )
 _IDS: Final = Statement(
     "select id from chunks where document_id = :document_id and number >= :number order by number",
@@ -43,11 +57,11 @@ _REMOVE: Final = Statement(
 _FOUND: Final = Statement(
     # From the chunks to their documents: the planner would rather walk all that one has.
     """select c.id, d.uuid, d.title, c.number, c.starts, c.ends, c.page, c.heading,
-        c.text, c.text_tokens
+        c.text, c.text_tokens, c.page_starts
     from chunks c cross join documents d
     where c.id {in_numbers ids} and c.owner_id = :owner_id and d.id = c.document_id
         and d.owner_id = :owner_id and d.status = 'ready' and d.deleted_at is null""",
-    FoundChunk,
+    _found_chunk,
 )
 _PUT_PIECE: Final[Statement[None]] = Statement(
     """insert into document_texts (document_id, starts, text)
@@ -89,6 +103,7 @@ class ChunkStore:
                 "owner_id": owner_id,
                 "text_tokens": tokens,
                 **msgspec.structs.asdict(chunk),
+                "page_starts": _listed(chunk.page_starts) if chunk.page_starts else None,
             }
             for chunk, tokens in chunks
         ]
@@ -104,7 +119,7 @@ class ChunkStore:
 
         That is, of documents that are ready and were not deleted.
         """
-        listed = msgspec.json.encode(list(ids)).decode()
+        listed = _listed(ids)
         rows = await self._connection.all(_FOUND, ids=listed, owner_id=owner_id)
         places = {id: place for place, id in enumerate(ids)}
         return sorted(rows, key=lambda row: places[row.id])

@@ -103,7 +103,8 @@ create table chunks (
     page {int},
     heading text,
     text text not null,
-    text_tokens {int} not null
+    text_tokens {int} not null,
+    page_starts text
 ) {strict};
 create unique index chunks_by_document on chunks (document_id, number);
 

@@ -57,6 +57,7 @@ create table chunks (
     heading text,
     text text not null,
     text_tokens bigint not null,
+    page_starts text,
     PRIMARY KEY (id),
     FOREIGN KEY (document_id) REFERENCES documents(id) ON DELETE CASCADE
 );

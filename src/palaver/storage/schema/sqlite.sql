@@ -49,7 +49,8 @@ CREATE TABLE chunks (
     page integer,
     heading text,
     text text not null,
-    text_tokens integer not null
+    text_tokens integer not null,
+    page_starts text
 ) strict;
 
 CREATE UNIQUE INDEX chunks_by_document on chunks (document_id, number);
