@@ -65,6 +65,19 @@ def test_what_is_empty_was_not_given_and_of_several_the_last_counts() -> None:
     assert form(("file", a_file()), ("title", "a"), ("title", "b")).title == "b"
 
 
+def test_several_files_are_refused_where_one_is_wanted() -> None:
+    assert faults(("file", a_file()), ("file", a_file(b"y"))) == [("file", Fault.NOT_ALLOWED)]
+
+
+def test_a_text_that_comes_as_a_file_is_refused_in_words_of_forms() -> None:
+    for name in ("title", "count", "metadata"):
+        with pytest.raises(InvalidInput) as caught:
+            form(("file", a_file()), (name, a_file()))
+        (fault,) = caught.value.faults
+        assert (fault.field, fault.fault) == (name, Fault.WRONG_TYPE)
+        assert "without a `filename`" in fault.message
+
+
 def test_what_is_wrong_is_named() -> None:
     assert faults() == [("file", Fault.MISSING)]
     assert faults(("file", "a text")) == [("file", Fault.WRONG_TYPE)]

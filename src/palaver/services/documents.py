@@ -100,10 +100,13 @@ class DocumentService:
     ) -> TextSpan:
         """Return `[start:end]` of the extracted text, at most `TEXT_MAX` code points.
 
-        Raises `NotFound`, `DomainError` (`CONFLICT`) while there is no text.
+        Raises `InvalidInput`, `NotFound`, `DomainError` (`CONFLICT`) while there is no text.
         """
+        if end is not None and end < start:
+            message = f"This must be at least `start`, which is {start}."
+            raise InvalidInput.of("end", Fault.TOO_SMALL, message, place="query")
         longest = start + TEXT_MAX
-        end = longest if end is None else max(start, min(end, longest))
+        end = longest if end is None else min(end, longest)
         async with self.db.read() as tx:
             document = await tx.documents.get(uuid, owner_id=actor.owner_id)
             if document.status != "ready":

@@ -138,13 +138,19 @@ def _malformed(reason: str) -> InvalidInput:
 
 
 def _form(form: FormData, shape: type[F]) -> F:
-    """Return the fields as their shape; an empty text counts as none, as browsers send it."""
+    """Return the fields as their shape; an empty text counts as none, as browsers send it.
+
+    Of several texts the last one counts; several files are refused, since one would be lost.
+    """
     given = {name: value for name, value in form.multi_items() if value != ""}
     fields: dict[str, Any] = {}
     faults: list[FieldFault] = []
     for field in msgspec.structs.fields(shape):
         name = field.encode_name
-        if name in given:
+        if sum(isinstance(value, UploadFile) for value in form.getlist(name)) > 1:
+            message = "Send one file: there are several here."
+            faults.append(FieldFault(("body", name), Fault.NOT_ALLOWED, message))
+        elif name in given:
             fields[name] = _value(given[name], name, set(alternatives(field.type)), faults)
     if faults:
         raise InvalidInput(faults)
@@ -154,8 +160,11 @@ def _form(form: FormData, shape: type[F]) -> F:
 def _value(given: str | UploadFile, name: str, kinds: set[Any], faults: list[FieldFault]) -> Any:
     path = ("body", name)
     if isinstance(given, UploadFile):
-        return Upload(given)
-    if Upload in kinds:
+        if Upload in kinds:
+            return Upload(given)
+        message = "This must be a text: send it without a `filename`."
+        faults.append(FieldFault(path, Fault.WRONG_TYPE, message, "str"))
+    elif Upload in kinds:
         faults.append(FieldFault(path, Fault.WRONG_TYPE, "This must be a file.", "file"))
     elif any("\ud800" <= character <= "\udfff" for character in given):
         # A charset of the client's choice may hold what is no character.

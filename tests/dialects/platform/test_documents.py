@@ -130,6 +130,7 @@ async def test_what_is_wrong_with_a_text_is_named(owner: Visitor) -> None:
         ({"title": "x" * 501, "content": "x"}, ["title"]),
         ({"title": 7, "content": 7, "mime_type": 7, "metadata": 7}, [*EXAMPLE]),
         ({"title": "x", "content": "a\0"}, ["content"]),
+        ({"title": "x", "content": "x" * 20_000_001}, ["content"]),
         ({"title": "x", "content": "x", "metadata": {"a": [2**64]}}, ["metadata.a.0"]),
         ({"title": "x", "content": "x", "metadata": {"a": "x" * 20_000}}, ["metadata"]),
         ([], ["body"]),
