@@ -28,7 +28,7 @@ _CHUNK = Statement(
 _MEMORY = Statement(
     """insert into memories
         (uuid, owner_id, type, content, text_tokens, importance, created_at, updated_at)
-    values (:uuid, :owner_id, 'global', :text, 1, 0.5, 1, 1) returning id""",
+    values (:uuid, :owner_id, :type, :text, 1, 0.5, 1, 1) returning id""",
     int,
 )
 EDIT_MEMORY = Statement("update memories set content = :text where id = :id")
@@ -82,11 +82,13 @@ class Library:
             await tx.search.enqueue_all(owner_id=owner_id, kind=SearchKind.CHUNK, refs=ids)
         return document_id, ids
 
-    async def memory(self, text: str, *, owner: Actor | None = None) -> int:
+    async def memory(self, text: str, *, owner: Actor | None = None, type: str = "global") -> int:
         """Store a memory; return its id."""
         owner_id = (owner or self.owner).owner_id
         async with self.db.transaction() as tx:
-            id = await tx._connection.one(_MEMORY, uuid=new_uuid(), owner_id=owner_id, text=text)
+            id = await tx._connection.one(
+                _MEMORY, uuid=new_uuid(), owner_id=owner_id, type=type, text=text
+            )
             await tx.search.enqueue(owner_id=owner_id, kind=SearchKind.MEMORY, ref=id)
         return id
 

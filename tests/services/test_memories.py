@@ -10,6 +10,7 @@ from palaver.domain.errors import DomainError, ErrorKind, InvalidInput, NotFound
 from palaver.domain.jobs import Job
 from palaver.domain.memories import (
     CONTENT_MAX_LENGTH,
+    Memory,
     MemoryChange,
     MemorySettings,
     NewMemory,
@@ -20,10 +21,12 @@ from palaver.domain.retrieval import Retrieved
 from palaver.domain.search import SearchKind
 from palaver.domain.users import Actor
 from palaver.jobs.purge_conversations import purge_conversation
+from palaver.kit.ids import new_uuid
 from palaver.services import memories as memories_module
 from palaver.services import purge as purge_module
 from palaver.services.conversations import PURGE_JOB, ConversationService
-from palaver.services.memories import MemoryService
+from palaver.services.folding import Folder
+from palaver.services.memories import MemoryService, insert_memory
 from palaver.services.purge import PurgeService
 from palaver.services.retrieval import NO_EMBEDDER, RetrievalService
 from palaver.storage.database import Database
@@ -65,9 +68,11 @@ class Asked(RetrievalService):
         super().__init__(db)
         self.asked: list[str] = []
 
-    async def find(self, owner_id: int, text: str, *, kind: SearchKind, limit: int) -> Retrieved:
+    async def find(
+        self, owner_id: int, text: str, *, kind: SearchKind, limit: int, type: str | None = None
+    ) -> Retrieved:
         self.asked.append(text)
-        return await super().find(owner_id, text, kind=kind, limit=limit)
+        return await super().find(owner_id, text, kind=kind, limit=limit, type=type)
 
 
 @pytest.fixture
@@ -333,6 +338,30 @@ async def test_a_type_fills_its_limit_from_behind_others(memories, owner):
     found = await memories.search(owner, "tea", type="preference", limit=2)
     assert [each.shown.memory.type for each in found.items] == ["preference"] * 2
     assert len((await memories.search(owner, "tea", limit=5)).items) == 5
+
+
+async def test_a_type_is_found_behind_any_number_of_others(memories, owner, stranger):
+    for number in range(5):
+        await kept(memories, owner, f"Prefers tea to anything {number}", type="preference")
+    for number in range(290):
+        await kept(memories, owner, f"Tea {number}", type="user_fact")
+    await kept(memories, stranger, "Tea", type="preference")
+    found = await memories.search(owner, "tea", type="preference", limit=5)
+    assert {each.shown.memory.type for each in found.items} == {"preference"}
+    assert len(found.items) == 5
+
+
+async def test_a_search_returns_as_many_as_are_wanted(db, clock, owner):
+    memories = MemoryService(db, RetrievalService(db), clock=clock)
+    async with db.transaction() as tx:
+        for _ in range(1_005):
+            uuid, id = new_uuid(), owner.owner_id
+            await insert_memory(
+                tx, Memory(0, uuid, id, "global", "Tea", 1, 0.5, None, None, None, 1, 1)
+            )
+    await Folder(db).fold_own(owner.owner_id, [SearchKind.MEMORY])
+    assert len((await memories.search(owner, "tea", limit=300)).items) == 300
+    assert len((await memories.search(owner, "tea", limit=2_000)).items) == 1_000
 
 
 async def test_nobody_looks_for_nothing_or_for_a_novel(memories, owner):

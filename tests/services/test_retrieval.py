@@ -1,9 +1,13 @@
 """Retrieval finds one's own memories and chunks, by any word and by meaning, and nothing else."""
 
 import asyncio
+from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
+from palaver.domain import ranking, vectors
+from palaver.domain.embedders import Embedded
 from palaver.domain.errors import ErrorKind, ProviderError
 from palaver.domain.search import SearchKind
 from palaver.domain.users import SYSTEM
@@ -208,6 +212,25 @@ async def test_folds_at_the_same_time_leave_the_newest_text(library):
     assert len(await library.chunks("document more", limit=30)) == 24
 
 
+@pytest.mark.parametrize("visited", [15_000, 10])
+async def test_memories_of_a_type_are_found_behind_those_of_others(library, monkeypatch, visited):
+    monkeypatch.setattr(ranking, "VISITED_MAX", visited)  # all words are common, or none
+    monkeypatch.setattr(ranking, "CANDIDATES_MAX", 20)
+    monkeypatch.setattr(retrieval, "CANDIDATES_MAX", 20)
+    monkeypatch.setattr(retrieval, "RANKED_MAX", 20)
+    for number in range(130):
+        await library.memory(f"green tea, {number}")
+    few = [await library.memory(f"green tea and much else, {n}", type="other") for n in range(3)]
+    await library.memory("green tea", type="other", owner=library.stranger)
+    owner_id = library.owner.owner_id
+    await Folder(library.db).fold_own(owner_id, [SearchKind.MEMORY])
+    find = partial(library.words.find, owner_id, "green tea", kind=SearchKind.MEMORY)
+    assert {hit.ref for hit in (await find(limit=9, type="other")).hits} == set(few)
+    assert (await find(limit=9, type="none")).hits == []
+    assert len((await find(limit=9)).hits) == 9
+    assert len((await find(limit=500)).hits) == 133
+
+
 # By meaning.
 
 
@@ -232,6 +255,23 @@ async def test_what_means_the_same_is_found_and_ranks_are_fused(garden):
     assert second.vector_rank == 2
     assert (await garden.find("automobile", limit=1)).hits == [best]
     assert (await garden.find("automobile", by=garden.stranger)).hits == []
+
+
+async def test_memories_of_a_type_are_near_behind_those_of_others(garden, monkeypatch):
+    monkeypatch.setattr(vectors, "_MULTIPLIED", 0)  # 100 are looked at
+    texts = {await garden.memory("a red car"): "a red car" for _ in range(120)}
+    few = [await garden.memory("an automobile or two", type="other") for _ in range(2)]
+    texts |= dict.fromkeys(few, "an automobile or two")
+    await Folder(garden.db).fold_own(garden.owner.owner_id, [SearchKind.MEMORY])
+    while await garden.embed(SearchKind.MEMORY, texts):
+        pass
+    find = partial(garden.meaning.find, garden.owner.owner_id, kind=SearchKind.MEMORY)
+    found = await find("my vehicle, red car", limit=5, type="other")
+    assert {hit.ref for hit in found.hits if hit.vector_rank} == set(few)
+    found = await find("a red car", limit=500)
+    assert sum(hit.vector_rank is not None for hit in found.hits) == 122
+    found = await find("car", limit=5, type="none")
+    assert (found.hits, found.note) == ([], None)
 
 
 async def test_nobody_is_near_to_what_is_somebody_elses(garden):
@@ -308,6 +348,59 @@ async def test_a_question_that_is_embedded_late_goes_by_words(garden):
     assert (len(found.hits), found.note) == (1, retrieval.LATE)
 
 
+class Awaited(WordEmbedder):
+    """Answers once it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_answer = asyncio.Event()
+
+    async def embed(self, texts: Sequence[str], *, is_query: bool = False) -> Embedded:
+        self.asked += texts
+        await self.may_answer.wait()
+        return Embedded(tuple(map(self.vector, texts)), tokens=3)
+
+
+async def test_a_question_that_is_embedded_late_is_embedded_and_paid_for_once(garden):
+    await _one_with_a_vector(garden)
+    memory = await garden.memory("drives a car")
+    await Folder(garden.db).fold()
+    await garden.embed(SearchKind.MEMORY, {memory: "drives a car"})
+    told = []
+
+    async def charge(owner_id: int, tokens: int) -> None:
+        told.append((owner_id, tokens))
+
+    embedder = Awaited()
+    hasty = RetrievalService(garden.db, embedder, embedding_seconds=0.001)
+    hasty.on_embedded = charge
+    find = partial(hasty.find, garden.owner.owner_id, "my automobile", limit=5)
+    for kind in (SearchKind.MEMORY, SearchKind.CHUNK):
+        assert (await find(kind=kind)).note == retrieval.LATE
+    embedder.may_answer.set()
+    while (await find(kind=SearchKind.MEMORY)).note is not None:
+        pass
+    assert (await find(kind=SearchKind.CHUNK)).note is None
+    assert (embedder.asked, told) == (["my automobile"], [(garden.owner.owner_id, 3)])
+    await hasty.close()
+
+
+async def test_questions_that_wait_for_an_embedder_are_so_many_and_end_with_the_house(
+    garden, monkeypatch
+):
+    monkeypatch.setattr(retrieval, "ASKED_MAX", 2)
+    await _one_with_a_vector(garden)
+    embedder = Awaited()
+    hasty = RetrievalService(garden.db, embedder, embedding_seconds=0.001)
+    for number in range(4):
+        found = await hasty.find(
+            garden.owner.owner_id, f"car {number}", kind=SearchKind.CHUNK, limit=5
+        )
+        assert (len(found.hits), found.note) == (1, retrieval.LATE)
+    assert embedder.asked == ["car 0", "car 1"]
+    await hasty.close()
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -320,6 +413,8 @@ async def test_a_broken_embedder_costs_the_vectors_and_no_more(garden, error):
     garden.embedder.error = error
     found = await garden.find("car")
     assert (len(found.hits), found.note) == (1, retrieval.BROKEN)
+    garden.embedder.error = None
+    assert (await garden.find("car")).note is None, "the next one tries again"
 
 
 async def test_an_embedded_question_is_told_to_whoever_charges(garden):

@@ -17,7 +17,6 @@ from palaver.domain.sources import Reason
 from palaver.domain.tokens import estimate_tokens
 
 CONTENT_MAX_LENGTH: Final = 10_000
-HITS_MAX: Final = 100
 IMPORTANCE: Final = 0.5
 FADE: Final = 5
 """How fast nearness fades with the rank of a hit: the seventh is half as near as the first."""

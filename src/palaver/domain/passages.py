@@ -6,6 +6,9 @@ from typing import Final
 
 import msgspec
 
+OVERHEAD_TOKENS: Final = 24
+"""What frames a passage in a prompt: its number and its title, the title's text aside."""
+
 _PASSAGE: Final = re.compile(
     r'<passage index="(\d{1,6})" title="([^"\n]*)">\n(.*?)\n</passage>', re.DOTALL
 )
@@ -36,6 +39,13 @@ def render_passages(passages: Sequence[Passage]) -> str:
 def parse_passages(prompt: str) -> list[Passage]:
     """Return the passages that `render_passages` has put into a prompt, in their order there."""
     return [Passage(int(index), title, text) for index, title, text in _PASSAGE.findall(prompt)]
+
+
+def renumbered(prompt: str, *, by: int) -> str:
+    """Return a prompt whose passages have larger numbers: for a model that uses the small ones."""
+    return _PASSAGE.sub(
+        lambda found: found[0].replace(found[1], str(int(found[1]) + by), 1), prompt
+    )
 
 
 def _title(title: str) -> str:

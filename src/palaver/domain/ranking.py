@@ -160,17 +160,23 @@ class Query:
         wanted = {term for word in self._naming for term in word.weights}
         return wanted | {word.commonest for word in self._ordering}
 
-    def best(self, blocks: Mapping[str, Sequence[Block]], *, limit: int) -> list[tuple[int, float]]:
+    def best(
+        self,
+        blocks: Mapping[str, Sequence[Block]],
+        *,
+        limit: int,
+        candidates: int = CANDIDATES_MAX,
+    ) -> list[tuple[int, float]]:
         """Return the best texts with what they score, of equals the newest first."""
         totals: dict[int, float] = {}
         for word in self._naming:
             for ref, score in word.scores(blocks).items():
                 totals[ref] = totals.get(ref, 0.0) + score
         if self._ordering and totals:
-            totals = dict(heapq.nlargest(CANDIDATES_MAX, totals.items(), key=itemgetter(1)))
-            candidates = _by_part(totals)
+            totals = dict(heapq.nlargest(candidates, totals.items(), key=itemgetter(1)))
+            parts = _by_part(totals)
             for word in self._ordering:
-                for ref, score in word.scores_of(candidates, blocks):
+                for ref, score in word.scores_of(parts, blocks):
                     totals[ref] += score
         return heapq.nlargest(limit, totals.items(), key=lambda found: (found[1], found[0]))
 

@@ -1,6 +1,7 @@
 """Retrieval: what the one search store finds for a question, and how sure it is."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -22,3 +23,12 @@ class Retrieved(msgspec.Struct, frozen=True):
 
     hits: Sequence[Hit]
     note: str | None = None
+
+
+class Finder(Protocol):
+    """Finds among what one user has stored."""
+
+    async def find(
+        self, owner_id: int, text: str, *, kind: SearchKind, limit: int, type: str | None = None
+    ) -> Retrieved:
+        """Return the best hits of a kind, of memories those of a type, or of all types."""

@@ -11,19 +11,18 @@ import msgspec
 
 from palaver.domain.documents import FoundChunk
 from palaver.domain.memories import Memory
-from palaver.domain.retrieval import Hit
+from palaver.domain.passages import OVERHEAD_TOKENS
+from palaver.domain.retrieval import Finder, Hit
 from palaver.domain.search import SearchKind
 from palaver.domain.sources import Reason, Source, SourceKind
 from palaver.domain.tokens import estimate_tokens
-from palaver.services.memories import Finder, MemoryService
+from palaver.services.memories import MemoryService
 from palaver.storage.database import Database
 from palaver.storage.tx import Tx
 
 MEMORY_TOKENS: Final = 1_000
 """Of a prompt: what is remembered about a person is short, or it is noise."""
 PASSAGES_MAX: Final = 8
-PASSAGE_OVERHEAD_TOKENS: Final = 24
-"""What frames a passage in a prompt: its number and its title."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -37,7 +36,7 @@ class Found(msgspec.Struct, frozen=True):
     def of(cls, source: Source, text: str, tokens: int | None = None) -> "Found":
         """Put the two together; the tokens are estimated where nobody knows them."""
         counted = estimate_tokens(text) if tokens is None else tokens
-        return cls(source, text, counted + estimate_tokens(source.title) + PASSAGE_OVERHEAD_TOKENS)
+        return cls(source, text, counted + estimate_tokens(source.title) + OVERHEAD_TOKENS)
 
 
 class Gatherer:

@@ -1,7 +1,7 @@
 """Memories: kept, found, corrected and removed by whom they are about; chosen for prompts."""
 
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
@@ -11,7 +11,6 @@ from palaver.domain.cursors import LAST_ID, LIMIT, LIMIT_MAX, Stretch
 from palaver.domain.errors import DomainError, ErrorKind, Fault, InvalidInput, NotFound
 from palaver.domain.memories import (
     ENTRY_OVERHEAD_TOKENS,
-    HITS_MAX,
     FoundMemories,
     FoundMemory,
     Memory,
@@ -25,7 +24,7 @@ from palaver.domain.memories import (
     fitting,
     fused,
 )
-from palaver.domain.retrieval import Retrieved
+from palaver.domain.retrieval import Finder, Retrieved
 from palaver.domain.search import SearchKind
 from palaver.domain.tokens import estimate_tokens
 from palaver.domain.users import Actor
@@ -39,19 +38,10 @@ from palaver.storage.tx import Tx
 PER_USER: Final = 10_000
 CLEAR_MAX: Final = 200
 """Memories that one transaction removes."""
-SEARCHED: Final = 4
-"""So many times as many hits are looked at as wanted, where some may have to be passed over."""
 CONSIDERED: Final = 100
 """Hits that are considered for a prompt, and as many of the most important ones besides."""
 QUESTION_MAX_LENGTH: Final = 4_000
 """Code points of a question that memories are looked for by."""
-
-
-class Finder(Protocol):
-    """Finds among what one has stored; `services/retrieval.py` is the one of the house."""
-
-    async def find(self, owner_id: int, text: str, *, kind: SearchKind, limit: int) -> Retrieved:
-        """Return the best hits of a kind."""
 
 
 class MemoryService:
@@ -150,23 +140,16 @@ class MemoryService:
         limit: int,
         field: str = "query",
     ) -> FoundMemories:
-        """Return the best hits by words and by meaning, at most 100.
+        """Return the best hits by words and by meaning, at most 1000.
 
         Raises `InvalidInput` for a blank or too long query, under the name of `field`.
         """
         _check_query(query, field)
-        limit = min(limit, HITS_MAX)
-        wanted = limit * SEARCHED
-        while True:
-            retrieved = await self._find(actor.owner_id, query, limit=wanted)
-            scores = {hit.ref: hit.score for hit in retrieved.hits}
-            async with self.db.read() as tx:
-                shown = await tx.memories.shown(list(scores), owner_id=actor.owner_id)
-            fit = [each for each in shown if type in (None, each.memory.type)]
-            if len(fit) >= limit or len(scores) < wanted or wanted >= self.per_user:
-                break
-            wanted = self.per_user  # what was found is mostly of other types: look at everything
-        items = [FoundMemory(each, scores[each.memory.id]) for each in fit[:limit]]
+        retrieved = await self._find(actor.owner_id, query, limit=min(limit, LIST_LIMIT), type=type)
+        scores = {hit.ref: hit.score for hit in retrieved.hits}
+        async with self.db.read() as tx:
+            shown = await tx.memories.shown(list(scores), owner_id=actor.owner_id)
+        items = [FoundMemory(each, scores[each.memory.id]) for each in shown]
         return FoundMemories(items, retrieved.note)
 
     @retrying
@@ -251,10 +234,14 @@ class MemoryService:
         chosen = fused(candidates, retrieved.hits, note=retrieved.note)
         return fitting(chosen, budget_tokens=budget_tokens)
 
-    async def _find(self, owner_id: int, text: str, *, limit: int) -> Retrieved:
+    async def _find(
+        self, owner_id: int, text: str, *, limit: int, type: MemoryType | None = None
+    ) -> Retrieved:
         if not text.strip():
             return Retrieved(())
-        return await self.finder.find(owner_id, text, kind=SearchKind.MEMORY, limit=limit)
+        return await self.finder.find(
+            owner_id, text, kind=SearchKind.MEMORY, limit=limit, type=type
+        )
 
 
 async def room(tx: Tx, owner_id: int, *, per_user: int) -> int:

@@ -18,6 +18,7 @@ from palaver.domain.mining import (
     says_the_same,
     without_repeats,
 )
+from palaver.domain.retrieval import Finder
 from palaver.domain.search import SearchKind
 from palaver.domain.tokens import estimate_tokens
 from palaver.domain.usage import UsageKind
@@ -25,7 +26,7 @@ from palaver.domain.users import Actor
 from palaver.kit.clock import SECOND, Clock, system_clock
 from palaver.kit.ids import new_uuid
 from palaver.services.calls import CallService
-from palaver.services.memories import PER_USER, Finder, insert_memory, room
+from palaver.services.memories import PER_USER, insert_memory, room
 from palaver.services.models import DEMO, ModelService, ResolvedModel
 from palaver.services.prompts import prompt_of
 from palaver.storage.database import Database

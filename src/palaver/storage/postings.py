@@ -138,11 +138,14 @@ _HOLD: Final = {
         "select id from chunks where id {in_numbers refs} order by id {for_update}", int
     ),
 }
+# By their ids: SQLite would rather go through all that the owner has.
+_MEMORIES_THERE: Final = """select m.id from memories m
+    left join conversations c on c.id = m.conversation_id and c.deleted_at is null
+    where m.id {in_numbers refs} and +m.owner_id = :owner_id
+        and (m.conversation_id is null or c.id is not null)"""
+_MEMORIES_OF_TYPE: Final = Statement(f"{_MEMORIES_THERE} and m.type = :type", int)
 _THERE: Final = {
-    SearchKind.MEMORY: Statement(
-        "select id from memories where id {in_numbers refs} and owner_id = :owner_id",
-        int,
-    ),
+    SearchKind.MEMORY: Statement(_MEMORIES_THERE, int),
     SearchKind.CHUNK: Statement(
         # From the chunks to their documents: the planner would rather walk all that one has.
         """select c.id from chunks c cross join documents d
@@ -291,9 +294,14 @@ class PostingStore:
             found.setdefault(row.term, []).append((row.part, row.postings))
         return found
 
-    async def there(self, kind: SearchKind, refs: Collection[int], *, owner_id: int) -> set[int]:
-        """Return those refs that are the owner's, and may be shown."""
-        return set(await self._connection.all(_THERE[kind], refs=_listed(refs), owner_id=owner_id))
+    async def there(
+        self, kind: SearchKind, refs: Collection[int], *, owner_id: int, type: str | None = None
+    ) -> set[int]:
+        """Return those refs that are the owner's, and may be shown; of memories those of a type."""
+        place = {"refs": _listed(refs), "owner_id": owner_id}
+        if type is not None:
+            return set(await self._connection.all(_MEMORIES_OF_TYPE, type=type, **place))
+        return set(await self._connection.all(_THERE[kind], **place))
 
     async def _append(self, place: Mapping[str, int], new: Mapping[str, _Postings]) -> None:
         """Put texts behind all that there are; nothing has to be read."""

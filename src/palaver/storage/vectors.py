@@ -5,7 +5,7 @@ a new embedder needs no new table. What has no vector of a space yet stands in `
 """
 
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -98,6 +98,15 @@ _NEAR_OF_FEW: Final = Statement(
     postgresql=f"select ref from (select ref, bits {_OWN} order by ref offset 0) own "
     + _NEAREST_POSTGRESQL,
 )
+_OWN_OF_TYPE: Final = f"""{_OWN}
+    and ref in (select id from memories where owner_id = :owner_id and type = :type)"""
+_NEAR_OF_TYPE: Final = Statement(
+    row=int,
+    slow=True,
+    sqlite=f"select ref {_OWN_OF_TYPE} {_NEAREST_SQLITE}",
+    postgresql=f"select ref from (select ref, bits {_OWN_OF_TYPE} order by ref offset 0) own "
+    + _NEAREST_POSTGRESQL,
+)
 _KEPT: Final = Statement(
     "select ref, vector from vectors where kind = :kind and ref {in_numbers refs}",
     _kept,
@@ -182,20 +191,32 @@ class VectorStore:
         return await self._connection.one(_HAS, **place) is not None
 
     async def near(
-        self, kind: SearchKind, vector: Packed, *, owner_id: int, space: str
+        self,
+        kind: SearchKind,
+        vector: Packed,
+        *,
+        owner_id: int,
+        space: str,
+        at_least: int = 0,
+        type: str | None = None,
     ) -> list[tuple[int, bytes]]:
         """Return the owner's vectors that agree in most signs: refs and numbers, in no order.
 
-        `domain.vectors.by_similarity` orders them.
+        Of memories those of a type; `at_least` so many, where there are. Who orders them is
+        `domain.vectors.by_similarity`.
         """
-        place = {"owner_id": owner_id, "kind": int(kind)}
-        is_few = (await self._connection.one(_TEXTS, **place) or 0) < _MANY
+        place: dict[str, Any] = {"owner_id": owner_id, "kind": int(kind)}
+        statement = _NEAR
+        if (await self._connection.one(_TEXTS, **place) or 0) < _MANY:
+            statement = _NEAR_OF_FEW
+        if type is not None:
+            statement, place["type"] = _NEAR_OF_TYPE, type
         refs = await self._connection.all(
-            _NEAR_OF_FEW if is_few else _NEAR,
+            statement,
             **place,
             space_id=await self._space(space),
             bits=self._bits(vector),
-            limit=vector.candidates,
+            limit=max(vector.candidates, at_least),
         )
         if not refs:
             return []
