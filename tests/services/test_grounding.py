@@ -17,6 +17,7 @@ from palaver.services.grounding import GroundingService, query_of
 from palaver.storage.database import Database
 from tests.cast import Cast, a_cast
 from tests.fakes.extractor import PlainExtractor
+from tests.services.test_calls import no_ledger
 
 QUESTION = "How tall is the tower of Ulm?"
 TALL = "The tower of Ulm Minster is 161.53 metres tall, the tallest of all churches."
@@ -106,13 +107,16 @@ class Case:
         def tell(status: Status) -> None:
             self.told.append(status.text)
 
-        return await self.service(**given).find(
+        service = self.service(**given)
+        found = await service.find(
             self.cast.owner.owner_id,
             question,
             previous=previous,
             budget_tokens=budget_tokens,
             tell=tell,
         )
+        await service.close()
+        return found
 
     async def entries(self, owner_id: int) -> list[UsageEntry]:
         async with self.db.read() as tx:
@@ -201,7 +205,7 @@ async def test_a_search_that_fails_is_told_and_costs_nothing(case: Case):
 
 
 async def test_a_search_that_hangs_is_told(case: Case, monkeypatch):
-    monkeypatch.setattr(grounding, "WHOLE_SECONDS", 0.02)
+    monkeypatch.setattr(grounding, "SEARCH_SECONDS", 0.02)
     case.engine.hangs = True
     with pytest.raises(ProviderError) as caught:
         await case.find()
@@ -220,6 +224,28 @@ async def test_a_search_is_a_line_of_its_owners_ledger(case: Case):
     assert (first.kind, first.model, first.cost_micro_usd) == (UsageKind.SEARCH, "web/fake", 5_000)
     assert (first.messages, first.charged_tokens, second.cost_micro_usd) == (0, 0, 0)
     assert await case.entries(case.cast.stranger.owner_id) == []
+
+
+async def test_a_ledger_that_refuses_takes_nothing_from_an_answer(case: Case):
+    case.web = Web(a=TALL)
+    case.engine.hits = [hit("a")]
+    async with no_ledger(case.db):
+        assert len(await case.find()) == 1
+    assert await case.entries(case.cast.owner.owner_id) == []
+
+
+async def test_who_goes_away_after_the_search_has_paid_for_it(case: Case):
+    case.web = Web(a=None)
+    case.engine.hits = [hit("a")]
+    service = case.service()
+    searching = asyncio.ensure_future(
+        service.find(case.cast.owner.owner_id, QUESTION, budget_tokens=9, tell=lambda _: None)
+    )
+    await case.web.stuck.wait()
+    searching.cancel()
+    await asyncio.wait([searching])
+    await service.close()
+    assert len(await case.entries(case.cast.owner.owner_id)) == 1
 
 
 async def test_the_passages_fit_into_the_budget(case: Case):
@@ -252,6 +278,26 @@ async def test_an_address_in_the_question_is_read_first(case: Case):
     assert case.web.fetched[0] == "https://named.example/"
     assert found[0][0].title == "Named"
     assert case.engine.queries == ["What does say of the tower?"]
+
+
+async def test_an_address_in_the_question_is_read_also_where_the_search_fails(case: Case):
+    case.web = Web(named=f"<title>Named</title>{TALL}")
+    case.engine.error = ProviderError("Fake is down.")
+    ((source, _),) = await case.find("What does https://named.example/ say of the tower?")
+    assert source.title == "Named"
+    assert "The search of the web failed." in case.told
+    assert await case.entries(case.cast.owner.owner_id) == []
+    with pytest.raises(ProviderError, match="Fake is down"):
+        await case.find("What does https://gone.example/ say of the tower?")
+
+
+async def test_a_passage_is_found_by_other_forms_of_a_word(case: Case):
+    case.web = Web(a="<p>Beer and bread.", b="<p>He climbs towers.", c="<p>Bread again.")
+    case.engine.hits = [hit("a"), hit("b"), hit("c")]
+    (source, _), *others = await case.find("Climbing a tower")
+    assert source.url == "https://b.example/"
+    assert 0 < source.score <= 1
+    assert [other.score for other, _ in others] == [0, 0]
 
 
 async def test_chinese_is_found_by_its_words(case: Case):

@@ -4,37 +4,21 @@ The price is that of the model's row in the registry, an administrator's or the 
 none is written down with its tokens alone.
 """
 
-import logging
 from collections.abc import Mapping
 from typing import Final
-
-import msgspec
 
 from palaver.domain.errors import NotFound, QuotaExceeded
 from palaver.domain.events import UsageReported
 from palaver.domain.models import Model
-from palaver.domain.usage import Terms, UsageKind
+from palaver.domain.usage import UsageKind
 from palaver.kit.clock import SECOND, Clock, system_clock
-from palaver.kit.tasks import Tasks
 from palaver.services.calls import LEASE
-from palaver.services.ledger import Grant, Work, grant, reserve, settle, terms_of
-from palaver.storage.database import Database, DatabaseError, retrying
-from palaver.storage.tx import Tx
-
-log = logging.getLogger(__name__)
+from palaver.services.charges import NOTHING, Charges, Held, priced
+from palaver.services.ledger import Work, grant, reserve
+from palaver.storage.database import Database, retrying
 
 POOR: Final = 60 * SECOND
 """So long a user whose cost limit is used up is left alone."""
-
-
-class Held(msgspec.Struct, frozen=True):
-    """What is held for one user's share of a batch; None where nothing has to be."""
-
-    grant: Grant | None = None
-    reservation_id: int | None = None
-
-
-_NOTHING: Final = Held()
 
 
 class EmbeddingCosts:
@@ -44,12 +28,12 @@ class EmbeddingCosts:
         self.db = db
         self.model = model
         self.clock = clock
-        self._tasks = Tasks()
+        self._charges = Charges(db, clock=clock)
         self._poor: dict[int, int] = {}  # users, and until when they are left alone
 
     async def close(self) -> None:
         """Wait until all is settled."""
-        await self._tasks.wait()
+        await self._charges.close()
 
     def poor(self) -> frozenset[int]:
         """Return users for whom nothing is embedded now."""
@@ -60,9 +44,9 @@ class EmbeddingCosts:
     async def hold(self, tokens: Mapping[int, int]) -> dict[int, Held]:
         """Hold what so many tokens of users cost; who cannot pay is not in the result."""
         async with self.db.read() as tx:
-            model = await _priced(tx, self.model)
+            model = await priced(tx, self.model)
         if model is None:
-            return dict.fromkeys(tokens, _NOTHING)
+            return dict.fromkeys(tokens, NOTHING)
         held = {}
         for owner_id, count in tokens.items():
             try:
@@ -72,24 +56,18 @@ class EmbeddingCosts:
         return held
 
     async def settle(
-        self, owner_id: int, usage: UsageReported | None, held: Held = _NOTHING
+        self, owner_id: int, usage: UsageReported | None, held: Held = NOTHING
     ) -> None:
-        """Write what was read for a user, None = nothing.
-
-        A database that refuses is no reason to throw vectors away.
-        """
-        if usage is None and held.grant is None:
-            return
-        try:
-            await self._settle(owner_id, usage, held)
-        except DatabaseError:
-            log.warning("an embedding of user %d is not settled", owner_id, exc_info=True)
+        """Write what was read for a user, None = nothing."""
+        await self._charges.pay(self._work(owner_id), usage, held)
 
     async def charge_question(self, owner_id: int, tokens: int) -> None:
         """Pay for a question that was embedded, beside whoever waits for what it finds."""
         if tokens:
-            work = self.settle(owner_id, UsageReported(tokens, 0))
-            _ = self._tasks.start(work, name="settle a question")
+            self._charges.pay_beside(self._work(owner_id), UsageReported(tokens, 0))
+
+    def _work(self, owner_id: int) -> Work:
+        return Work(owner_id=owner_id, model=self.model, kind=UsageKind.EMBEDDING)
 
     @retrying
     async def _hold(self, owner_id: int, model: Model, tokens: int) -> Held:
@@ -105,40 +83,3 @@ class EmbeddingCosts:
                 at=at,
             )
             return Held(given, await reserve(tx, given, expires_at=at + LEASE))
-
-    @retrying
-    async def _settle(self, owner_id: int, usage: UsageReported | None, held: Held) -> None:
-        at = self.clock()
-        async with self.db.transaction() as tx:
-            terms = await self._terms(tx, owner_id) if held.grant is None else held.grant.terms
-            if terms is None:  # the user is gone
-                return
-            await settle(
-                tx,
-                Work(owner_id=owner_id, model=self.model, kind=UsageKind.EMBEDDING),
-                terms,
-                usage,
-                reservation_id=held.reservation_id or 0,
-                started_at=at if held.grant is None else held.grant.at,
-                at=at,
-            )
-
-    async def _terms(self, tx: Tx, owner_id: int) -> Terms | None:
-        standing = await tx.plans.standing(owner_id=owner_id, at=self.clock())
-        if standing is None:
-            return None
-        plan, subscribed_at = standing
-        model = await _priced(tx, self.model)
-        if model is None:
-            return Terms(plan_id=plan.id, subscribed_at=subscribed_at)
-        return terms_of(model, plan, subscribed_at)
-
-
-async def _priced(tx: Tx, name: str) -> Model | None:
-    """Return the model's row, where it says what tokens cost; it has no completions to pay."""
-    model = await tx.models.find(name)
-    if model is None or model.is_free:
-        return None
-    if model.prompt_price is None and model.profile.prompt_price is None:
-        return None
-    return msgspec.structs.replace(model, completion_price=0)

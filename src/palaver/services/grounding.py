@@ -6,7 +6,6 @@ question by its words are taken; where no page can be read, what the engine says
 
 import asyncio
 import logging
-import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -18,14 +17,17 @@ import msgspec
 from palaver.domain.chunks import cut
 from palaver.domain.errors import ErrorKind, Fault, InvalidInput, ProviderError
 from palaver.domain.events import Status, UsageReported
+from palaver.domain.passages import OVERHEAD_TOKENS
+from palaver.domain.ranking import POSTING_SIZE, Postings, Query, terms, ways
 from palaver.domain.sources import Reason, Source, SourceKind
 from palaver.domain.tokens import estimate_tokens
-from palaver.domain.usage import Terms, UsageKind
+from palaver.domain.usage import UsageKind
 from palaver.domain.web import Page, PageFetcher, WebHit, WebSearch
 from palaver.kit.clock import Clock, system_clock
 from palaver.kit.tasks import Tasks
 from palaver.kit.words import words
-from palaver.services.ledger import Work, settle
+from palaver.services.charges import Charges
+from palaver.services.ledger import Work
 from palaver.storage.database import Database
 
 log = logging.getLogger(__name__)
@@ -43,13 +45,14 @@ PASSAGES_READ_MAX: Final = 200
 BREATH: Final = 8
 """So many passages are read at a stretch: other answers wait for that long, about 2 ms."""
 PASSAGES_PER_PAGE_MAX: Final = 3
+USUAL_LENGTH: Final = 200  # of a passage, in words
 WHOLE_SECONDS: Final = 12.0
+SEARCH_SECONDS: Final = 8.0
+"""So long an engine may take: what it names, or the question itself, has to be read as well."""
 GRACE_SECONDS: Final = 1.0
 QUOTE_LENGTH: Final = 500
 QUERY_LENGTH: Final = 300
 SHOWN_LENGTH: Final = 80
-FRAME_TOKENS: Final = 24
-"""What frames a passage in a prompt: its number and its title."""
 FOLLOW_UP_WORDS: Final = 5
 """A question of so few words may be about what was asked before it."""
 
@@ -63,8 +66,6 @@ _UNSET: Final = (
 )
 _OFF: Final = "Web search is turned off on this server (PALAVER_WEB_SEARCH)."
 _SNIPPET: Final = "The page was not read: this is what the search engine says of it."
-_K1: Final = 1.2
-_B: Final = 0.75
 
 
 class _Passage(msgspec.Struct, frozen=True):
@@ -95,12 +96,11 @@ class GroundingService:
         cost_micro_usd: int = 0,
         clock: Clock = system_clock,
     ) -> None:
-        self.db = db
         self.search = search
         self.fetcher = fetcher
         self.is_off = is_off
         self.cost_micro_usd = cost_micro_usd  # of one search
-        self.clock = clock
+        self.charges = Charges(db, clock=clock)
 
     @property
     def has_engine(self) -> bool:
@@ -129,8 +129,8 @@ class GroundingService:
         """Return passages for a question, the nearest first, with their texts; numbers are 0.
 
         A short question takes the `previous` one along. Takes about 12 seconds at the most, and
-        returns what is there by then. Each search is paid for by the owner. Raises
-        `ProviderError` where the search itself fails.
+        returns what is there by then. Each search is paid for by the owner. Where it fails, the
+        pages that the question names are read; raises `ProviderError` where that gives nothing.
         """
         if self.search is None:
             raise ProviderError(_UNSET)
@@ -139,50 +139,44 @@ class GroundingService:
         query = query_of(question, previous)
         tell(Status(f"Searching the web for {_shown(query)} …"))
         hits = [WebHit(url, "") for url in dict.fromkeys(_urls(question))]
-        hits += await self._search(self.search, owner_id, query, seconds=WHOLE_SECONDS)
+        failure: ProviderError | None = None
+        try:
+            hits += await self._search(self.search, owner_id, query)
+        except ProviderError as error:
+            if not hits:
+                raise
+            log.info("what a question names is read without a search: %s", error.message)
+            tell(Status("The search of the web failed."))
+            failure = error
         pages = await self._read(hits, deadline, tell)
         passages = _passages(hits, pages)
-        scores = await _scores([each.text for each in passages], set(words(query)))
+        scores = await _scores([each.text for each in passages], query)
         chosen = _chosen(passages, scores, budget_tokens)
         if not chosen:
+            if failure is not None:
+                raise failure
             tell(Status("Nothing was found on the web."))
         return chosen
 
     async def close(self) -> None:
-        """Give up every connection."""
+        """Wait until every search is paid for, and give up every connection."""
+        await self.charges.close()
         if self.search is not None:
             await self.search.close()
         await self.fetcher.close()
 
-    async def _search(
-        self, search: WebSearch, owner_id: int, query: str, *, seconds: float
-    ) -> Sequence[WebHit]:
+    async def _search(self, search: WebSearch, owner_id: int, query: str) -> Sequence[WebHit]:
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(SEARCH_SECONDS):
                 hits = await search.search(query, limit=HITS_MAX)
         except TimeoutError as error:
             sentence = f"{search.name} did not answer in time."
             raise ProviderError(sentence, kind=ErrorKind.PROVIDER_TIMEOUT) from error
-        await self._charge(owner_id, search.name)
+        self.charges.pay_beside(
+            Work(owner_id=owner_id, model=f"web/{search.name.lower()}", kind=UsageKind.SEARCH),
+            UsageReported(0, 0, cost_micro_usd=self.cost_micro_usd),
+        )
         return hits
-
-    async def _charge(self, owner_id: int, engine: str) -> None:
-        """Write the line of the ledger that one search is: cost, and nothing else."""
-        at = self.clock()
-        async with self.db.transaction() as tx:
-            await tx.users.lock_usage(owner_id)
-            standing = await tx.plans.standing(owner_id=owner_id, at=at)
-            if standing is None:
-                return
-            plan, subscribed_at = standing
-            await settle(
-                tx,
-                Work(owner_id=owner_id, model=f"web/{engine.lower()}", kind=UsageKind.SEARCH),
-                Terms(plan_id=plan.id, subscribed_at=subscribed_at),
-                UsageReported(0, 0, cost_micro_usd=self.cost_micro_usd),
-                started_at=at,
-                at=at,
-            )
 
     async def _read(self, hits: Sequence[WebHit], deadline: float, tell: Tell) -> dict[int, Page]:
         """Fetch the best hits side by side; return the pages by the places of their hits."""
@@ -276,7 +270,7 @@ def _chosen(
             break
         if taken[passage.url] == PASSAGES_PER_PAGE_MAX or (score == 0 and taken[passage.url]):
             continue
-        tokens = estimate_tokens(passage.text) + estimate_tokens(passage.title) + FRAME_TOKENS
+        tokens = estimate_tokens(passage.text) + estimate_tokens(passage.title) + OVERHEAD_TOKENS
         if tokens > budget_tokens:
             continue
         budget_tokens -= tokens
@@ -285,27 +279,28 @@ def _chosen(
     return chosen
 
 
-async def _scores(texts: Sequence[str], asked: set[str]) -> list[float]:
-    """Return how near each text is to the words that are asked for (Okapi BM25)."""
-    counts = []
+async def _scores(texts: Sequence[str], query: str) -> list[float]:
+    """Return how near each text is to a query, from 0 to 1, as if these were all one has."""
+    postings = Postings()
     for number, text in enumerate(texts):
         if number % BREATH == 0:
             await asyncio.sleep(0)
-        counts.append(Counter(words(text)))
-    lengths = [max(count.total(), 1) for count in counts]
-    mean = sum(lengths) / max(len(lengths), 1)
-    weights = {
-        word: math.log(1 + (len(texts) - holding + 0.5) / (holding + 0.5))
-        for word in asked
-        if (holding := sum(word in count for count in counts))
+        postings.add(number, terms(words(text), usual_length=USUAL_LENGTH))
+    asked = words(query)
+    blocks = {
+        term: [
+            (part, bytes(found[term])) for part, found in postings.parts.items() if term in found
+        ]
+        for term in {term for word in asked for term in ways(word)}
     }
-    return [
-        sum(
-            weight * count[word] * (_K1 + 1) / (count[word] + _K1 * (1 - _B + _B * length / mean))
-            for word, weight in weights.items()
-        )
-        for count, length in zip(counts, lengths, strict=True)
-    ]
+    counts = {
+        term: sum(len(block) for _, block in parts) // POSTING_SIZE
+        for term, parts in blocks.items()
+        if parts
+    }
+    ranking = Query(asked, counts, texts=len(texts))
+    scores = dict(ranking.best(blocks, limit=len(texts)))
+    return [scores.get(number, 0.0) / (ranking.most or 1.0) for number in range(len(texts))]
 
 
 def _source(passage: _Passage, score: float, text_rank: int) -> Source:
