@@ -68,6 +68,21 @@ async def test_a_page_that_is_nested_deeply_is_refused(extractor: ChildExtractor
         await extractor.extract(b"<div>" * 5_000 + b"deep", "text/html")
 
 
-async def test_a_page_that_keeps_its_reader_busy_is_given_up() -> None:
-    with pytest.raises(ExtractionError, match="takes too long"):
-        await build(Limits(cpu_seconds=1)).extract(b"<div>" * 100_000, "text/html")
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<div>" * 90_000 + b"hello" + b"</div>" * 75_000,
+        b"<ul><li>" * 60_000,
+        b"<div></x>" * 80_000,
+        b"<svg><style>" + b"<div>" * 80_000,
+    ],
+)
+async def test_a_page_whose_tags_are_never_closed_is_given_up_at_once(content: bytes) -> None:
+    with pytest.raises(ExtractionError, match="nested or never closed"):
+        await build(Limits(cpu_seconds=2)).extract(content, "text/html")
+
+
+@pytest.mark.parametrize("tag", [b"<p>a ", b"<li>a", b"a<br>", b"<b>a</b>", b"<tr><td>a"])
+async def test_a_page_of_nothing_but_tags_is_read(extractor: ChildExtractor, tag: bytes) -> None:
+    page = tag * ((1 << 20) // len(tag))
+    assert (await extractor.extract(page, "text/html")).text.count("a") == page.count(b"a")

@@ -54,6 +54,21 @@ async def test_lines_are_joined_to_paragraphs_headings_and_items(
     ]
 
 
+async def test_a_chunk_of_short_pages_knows_where_each_begins(extractor: ChildExtractor) -> None:
+    pages = ("First of all.", "Plums ripen in August.", "The end.")
+
+    def write(pdf: FPDF) -> None:
+        for number, text in enumerate(pages):
+            if number:
+                pdf.add_page()
+            lines(pdf, text)
+
+    extracted = await extractor.extract(a_pdf(write), PDF)
+    (chunk,) = cut(extracted)
+    assert chunk.page == 1
+    assert chunk.page_starts == tuple(extracted.text.index(text) for text in pages[1:])
+
+
 async def test_pages_are_told_and_what_repeats_on_each_is_left_out(
     extractor: ChildExtractor,
 ) -> None:

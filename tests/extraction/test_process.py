@@ -12,8 +12,8 @@ from palaver.outbound import extractor as module
 from palaver.outbound.extractor import ChildExtractor, Limits, build
 from tests.extraction.files import PDF, a_book
 
-BUSY = b"<div>" * 100_000
-"""A page that takes seconds: each element looks through all that are open."""
+BUSY = b"<li>a" * 200_000
+"""An honest page that takes more than a second: it has so many items."""
 
 
 def children() -> list[psutil.Process]:
@@ -49,12 +49,19 @@ async def test_too_much_memory_is_not_given() -> None:
 
 
 async def test_a_process_that_only_waits_is_ended() -> None:
-    stopped = build(Limits(cpu_seconds=1, wall_factor=2))
+    stopped = build(Limits(wall_seconds=2))
     reading = asyncio.ensure_future(stopped.extract(BUSY, "text/html"))
     (await started()).suspend()
     with pytest.raises(ExtractionError, match="too long"):
         await reading
     assert children() == []
+
+
+async def test_a_small_file_gets_seconds_and_a_large_one_what_its_size_is_worth() -> None:
+    limits = Limits()
+    assert limits.wall_of(1 << 20) < 10
+    assert limits.wall_of((1 << 20) + 1) > 10
+    assert limits.wall_of(32 << 20) == limits.cpu_of(32 << 20) * limits.wall_factor
 
 
 async def test_nothing_is_left_of_what_nobody_waits_for(extractor: ChildExtractor) -> None:
@@ -103,7 +110,7 @@ async def test_a_small_file_does_not_wait_for_a_large_one() -> None:
     extractor = build(Limits(large_bytes=1000))
     large = asyncio.ensure_future(extractor.extract(BUSY, "text/html"))
     waiting = asyncio.ensure_future(extractor.extract(b"large " * 1000, "text/plain"))
-    await started()
+    (await started()).suspend()
     assert (await extractor.extract(b"small", "text/plain")).text == "small"
     assert not large.done()
     assert not waiting.done()

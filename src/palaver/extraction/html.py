@@ -5,6 +5,7 @@ page says what its main part is, that alone is taken.
 """
 
 import re
+import signal
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -43,6 +44,10 @@ _META_CHARSET: Final = re.compile(
     rb"<(?:meta|\?xml)\b[^>]{0,200}?(?:charset|encoding)\s*=[^>]{0,60}"
 )
 _HEAD_BYTES: Final = 2048
+_PARSING_SECONDS: Final = 0.5
+_PARSING_SECONDS_PER_CODE_POINT: Final = 1e-6
+"""A page of nothing but tags takes a fifth of this."""
+
 _ENOUGH: Final = 200
 """Code points of a main part that is worth more than its page."""
 
@@ -56,13 +61,28 @@ def text_of_html(
     """
     if kind_of(content):
         raise refuse(content, "HTML")
-    tree = LexborHTMLParser(decode(content, charset or _declared(content)))
+    tree = _tree(decode(content, charset or _declared(content)))
     if tree.body is None:
         raise refuse(content, "HTML")
     title = title_of(found.text() if (found := tree.css_first("title")) else None)
     writer = _best(tree, tree.body) if is_page else _Page(is_page=False).read(tree.body)
     extracted = writer.end(title=title)
     return extracted.title, extracted
+
+
+def _tree(html: str) -> LexborHTMLParser:
+    """Return the tree of a page. A parser that takes far too long ends the process.
+
+    For many a tag it looks through all that are open, so that a small page whose tags are never
+    closed would take minutes. No Python runs meanwhile: the signal's own effect ends it, and its
+    number tells why.
+    """
+    seconds = _PARSING_SECONDS + len(html) * _PARSING_SECONDS_PER_CODE_POINT
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        return LexborHTMLParser(html)
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
 def _best(tree: LexborHTMLParser, body: LexborNode) -> Writer:

@@ -49,7 +49,16 @@ _MAX_ANSWER_BYTES: Final = 256 << 20
 _MAX_REASON: Final = 300
 _DAMAGED: Final = "The file is damaged, or made to be hard to read."
 _CLOSED: Final = "the extractor is closed"
-_TOO_LONG: Final = "The file takes too long to be read."
+_TOO_LONG: Final = (
+    "The file takes too long to be read. Give it in parts, or try again when the server is less "
+    "busy."
+)
+_TANGLED: Final = (
+    "The page takes too long to be read: too many of its tags are nested or never closed. Save it "
+    "as text or PDF, and give that."
+)
+_REASONS: Final = {-signal.SIGXCPU: _TOO_LONG, -signal.SIGVTALRM: _TANGLED}
+"""What the signals mean that end a process of itself."""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -58,13 +67,20 @@ class Limits(msgspec.Struct, frozen=True):
     memory_bytes: int = 1 << 30  # of addresses; a reader that has read nothing takes 60 MiB
     cpu_seconds: int = 5
     cpu_seconds_per_mebibyte: int = 2
-    wall_factor: int = 10  # the process is a nice one: on a busy machine it waits for others
+    wall_seconds: int = 8  # of a small one: somebody else's waits for it
+    wall_factor: int = 10  # of a large one: its process is a nice one, and waits for others
     files_at_once: int = 2  # besides one large one
     large_bytes: int = _MEBIBYTE  # large files wait for each other, never small ones for them
 
     def cpu_of(self, size_bytes: int) -> int:
         """Return how long a processor may be busy with a file of a size."""
         return self.cpu_seconds + self.cpu_seconds_per_mebibyte * (size_bytes // _MEBIBYTE)
+
+    def wall_of(self, size_bytes: int) -> int:
+        """Return how long a file of a size may take, whatever else the machine does."""
+        if size_bytes <= self.large_bytes:
+            return self.wall_seconds
+        return self.cpu_of(size_bytes) * self.wall_factor
 
 
 def build(limits: Limits | None = None) -> "ChildExtractor":
@@ -143,7 +159,7 @@ class ChildExtractor(Extractor):
             process = await _start(job)
             self._running.add(process)
             try:
-                async with asyncio.timeout(job.cpu_seconds * self._limits.wall_factor):
+                async with asyncio.timeout(self._limits.wall_of(size)):
                     await _send(process, job)
                     return await _Answer(process).last(take)
             except TimeoutError as error:
@@ -252,8 +268,8 @@ class _Answer:
             raise self._failure("its process talks nonsense") from error
         except asyncio.IncompleteReadError as error:
             status = await self._process.wait()
-            if status == -signal.SIGXCPU:
-                raise ExtractionError(_TOO_LONG) from error
+            if status in _REASONS:
+                raise ExtractionError(_REASONS[status]) from error
             raise self._failure(f"its process ended with status {status}") from error
         return message
 
