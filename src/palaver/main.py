@@ -18,8 +18,8 @@ from palaver.domain.accounts import AccountPolicy, RegistrationMode, SecondFacto
 from palaver.domain.documents import DocumentCaps
 from palaver.domain.embedders import Embedder
 from palaver.domain.extraction import Extractor
-from palaver.domain.passwords import PasswordPolicy
 from palaver.domain.identity_providers import LinkByEmail, SingleSignOn
+from palaver.domain.passwords import PasswordPolicy
 from palaver.domain.providers import Provider
 from palaver.domain.rates import RateLimits
 from palaver.domain.usage import MICRO
@@ -27,9 +27,11 @@ from palaver.domain.users import SYSTEM
 from palaver.jobs import build as build_jobs
 from palaver.kit.clock import Clock, system_clock
 from palaver.outbound.embedders import build as build_embedder
+from palaver.outbound.extractor import Limits as Reading
 from palaver.outbound.extractor import build as build_extractor
 from palaver.outbound.gate import Gate
 from palaver.outbound.oidc import build as build_identity_provider
+from palaver.outbound.pages import LIMITS as PAGE_LIMITS
 from palaver.outbound.pages import PageReader
 from palaver.outbound.web_search import build as build_search
 from palaver.outbound.webhooks import GatedSender
@@ -148,18 +150,20 @@ async def opened(
         embedding = EmbeddingService(db, embedder, clock=clock)
         stack.push_async_callback(embedding.close)
         finder = RetrievalService(db, embedder)
+        stack.push_async_callback(finder.close)
         finder.on_embedded = embedding.costs.charge_question
         memories = MemoryService(db, finder, clock=clock, per_user=settings.memories_per_user)
         gatherer = Gatherer(db, memories, finder)
-        # Pictures have one of their own: somebody waits for them, and documents may take minutes.
+        # Three, that share no queue: for pictures and pages somebody waits, and documents may take
+        # minutes. No page is so large that it would wait for another.
         picture_extractor = extractor or build_extractor()
-        stack.push_async_callback(picture_extractor.close)
-        if extractor is None:
-            extractor = build_extractor()
-            stack.push_async_callback(extractor.close)
+        page_extractor = extractor or build_extractor(Reading(large_bytes=PAGE_LIMITS.max_bytes))
+        extractor = extractor or build_extractor()
+        for each in (picture_extractor, page_extractor, extractor):
+            stack.push_async_callback(each.close)
         gate = Gate([ip_network(given) for given in settings.outbound_allow_networks])
         stack.push_async_callback(gate.close)
-        grounding = grounding_service(settings, db, PageReader(gate, extractor), clock=clock)
+        grounding = grounding_service(settings, db, PageReader(gate, page_extractor), clock=clock)
         stack.push_async_callback(grounding.close)
         chatbots = ChatbotService(db, clock=clock)
         pictures = PictureService(

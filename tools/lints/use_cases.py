@@ -32,6 +32,8 @@ EXCEPTIONS: Final[Mapping[str, str]] = {
     "GroundingService.require": COMPUTES,
     "MemoryService.relevant": SERVES,
     "ModelService.close": STOPS,
+    "PictureService.shown": SERVES,
+    "RetrievalService.close": STOPS,
     "RetrievalService.find": SERVES,
     "SessionService.authenticate_cookie": MAKES_ACTORS,
     "SessionService.authenticate_token": MAKES_ACTORS,

@@ -1,11 +1,16 @@
 """The chapter "Chat Completions": answers that rest on the web, by the operator's engine."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from palaver import main
 from palaver.config import Settings
+from palaver.domain.extraction import Extracted
 from tests.dialects.platform.helpers import (
     COMPLETIONS,
     HELLO,
@@ -15,6 +20,7 @@ from tests.dialects.platform.helpers import (
     streamed,
     text_of,
 )
+from tests.fakes.extractor import PlainExtractor
 from tests.fakes.scripts import Script
 from tests.fakes.search_engines import SearchEngines
 from tests.fakes.site import Site
@@ -88,6 +94,44 @@ async def test_a_page_of_the_house_is_not_read(
         assert answer.status == 200, answer
         assert inner.requests == []
     assert "The keys" not in str([one.body for one in upstream.requests])
+
+
+class OneByOne(PlainExtractor):
+    """Reads one file after the other, and a long one until the house ends."""
+
+    def __init__(self, is_busy: asyncio.Event) -> None:
+        super().__init__()
+        self.turn = asyncio.Lock()
+        self.is_busy = is_busy
+
+    async def extract(self, source: Path | bytes, mime_type: str, **more: Any) -> Extracted:
+        async with self.turn:
+            extracted = await super().extract(source, mime_type, **more)
+            if extracted.text.startswith("Long"):
+                self.is_busy.set()
+                await asyncio.Event().wait()
+            return extracted
+
+
+@pytest.fixture
+def is_reading(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Return what is set once one of the house's extractors is busy for good."""
+    is_busy = asyncio.Event()
+    monkeypatch.setattr(main, "build_extractor", lambda *_: OneByOne(is_busy))
+    return is_busy
+
+
+@pytest.mark.usefixtures("is_reading")
+async def test_a_page_does_not_wait_for_a_document_that_is_read(
+    owner: Visitor, upstream: Upstream, is_reading: asyncio.Event
+) -> None:
+    document = {"title": "Long", "content": "Long", "mime_type": "text/plain"}
+    assert (await owner.post("/api/v1/documents", document)).status == 200
+    await is_reading.wait()
+    upstream.default = Script(words=("161.53", " metres", " [1]."))
+    answer = await owner.post(COMPLETIONS, grounded())
+    (citation,) = answer.json["citations"]
+    assert "161.53 metres" in citation["quote"]
 
 
 class TestWithoutAnEngine:
