@@ -15,6 +15,8 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     size, more = 0, True
     while more:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            return
         size, more = size + len(message["body"]), message["more_body"]
     await send({"type": "http.response.start", "status": 200, "headers": []})
     for _ in range(int(scope["path"].strip("/") or 0)):
@@ -91,3 +93,87 @@ async def test_an_answer_may_take_longer_than_a_head(
         answer = await said(port, a_request("/10"), stray)
         assert answer.count(b"1\r\n.\r\n") == 10
         assert b"0 bytes" in answer
+
+
+async def test_a_body_that_drips_is_refused(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "BODY_SECONDS", 0.05)
+    head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n"
+    drops = [b"x"] * 10
+    assert (await said(port, head, *drops, pause_seconds=0.001)).startswith(b"HTTP/1.1 408 ")
+    chunked = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    assert (await said(port, chunked, b"1\r\nx\r\n")).startswith(b"HTTP/1.1 408 ")
+    # Behind a request that was answered as well.
+    behind = await said(port, a_request(is_last=False), head, pause_seconds=0.005)
+    assert behind.startswith(b"HTTP/1.1 200 ")
+    assert b"HTTP/1.1 408 " in behind
+
+
+async def test_a_body_may_take_long_while_it_comes(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(server, "BODY_BYTES", 1000)
+    whole = a_request(body=b"x" * 100_000)
+    pieces = [whole[at : at + 2000] for at in range(0, len(whole), 2000)]
+    answer = await said(port, *pieces, pause_seconds=0.01)
+    assert b"100000 bytes" in answer
+
+
+async def test_a_body_that_we_are_slow_to_read_is_not_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "BODY_SECONDS", 0.03)
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.sleep(0.2)
+        await echo(scope, receive, send)
+
+    async with served(slow) as address:
+        port = int(address.rpartition(":")[2])
+        answer = await said(port, a_request(body=b"x" * 5_000_000))
+    assert b"5000000 bytes" in answer
+
+
+@pytest.mark.parametrize("size", [1_000, 20_000_000])
+async def test_whoever_does_not_read_counts_as_gone(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "WRITE_SECONDS", 0.05)
+    has_left = asyncio.Event()
+
+    async def flood(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        async with asyncio.TaskGroup() as group:
+            leaving = group.create_task(receive())
+            while not leaving.done():
+                await send({"type": "http.response.body", "body": b"x" * size, "more_body": True})
+                await asyncio.sleep(0)
+        assert leaving.result()["type"] == "http.disconnect"
+        has_left.set()
+
+    async with served(flood) as address:
+        port = int(address.rpartition(":")[2])
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        writer.write(a_request())
+        async with asyncio.timeout(10):
+            await has_left.wait()
+        writer.transport.abort()
+
+
+async def test_whoever_reads_slowly_gets_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "WRITE_SECONDS", 0.3)
+
+    async def large(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * 20_000_000})
+
+    async with served(large) as address:
+        port = int(address.rpartition(":")[2])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(a_request())
+        size = 0
+        while piece := await reader.read(400_000):
+            size += len(piece)
+            await asyncio.sleep(0.005)
+        writer.close()
+    assert size > 20_000_000

@@ -18,6 +18,15 @@ HEAD_MAX_BYTES: Final = 64 * 1024
 HEAD_SECONDS: Final = 30.0
 """How long a request may take until its body begins."""
 
+BODY_SECONDS: Final = 20.0
+"""How often it is looked whether a body still comes."""
+
+BODY_BYTES: Final = 10_000
+"""What must have come of a body since the last look: 500 bytes a second."""
+
+WRITE_SECONDS: Final = 60.0
+"""After so long in which nothing of what waits for a client could be sent, it counts as gone."""
+
 STREAMS_END_SECONDS: Final = 5
 """How long answers that are being written may take to end once the server stops."""
 
@@ -38,12 +47,15 @@ class _Server(uvicorn.Server):
 
 
 class Connection(HttpToolsProtocol):
-    """Bounds the head of a request, which uvicorn's parser would gather for ever."""
+    """Bounds what clients may take: uvicorn would gather a head, and wait for them, for ever."""
 
     _head_bytes = 0
     _is_in_head = True
     _has_ended = False  # whether the end of a request lay in the bytes that have just come
     _head_timer: asyncio.TimerHandle | None = None
+    _body_bytes = 0  # what has come since the last look
+    _body_timer: asyncio.TimerHandle | None = None
+    _write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, and wait for the first request."""
@@ -53,14 +65,21 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Come to the end."""
         self._stop_timer()
+        self._stop_body_timer()
+        self._stop_write_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
         self._has_ended = False
         super().data_received(data)
+        if not self._is_in_head:
+            self._body_bytes += len(data)
+            if self._body_timer is None:  # most bodies come with their head
+                self._start_body_timer()
+            return
         # What lies behind the end of a request is no more than has come at once.
-        if not self._is_in_head or self._has_ended:
+        if self._has_ended:
             return
         self._head_bytes += len(data)
         if self._head_bytes > HEAD_MAX_BYTES:
@@ -81,7 +100,19 @@ class Connection(HttpToolsProtocol):
         """Go on with what comes behind the body."""
         self._is_in_head = True
         self._has_ended = True
+        self._stop_body_timer()
         super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """Wait for a client that does not read as fast as it is answered, but not for ever."""
+        super().pause_writing()
+        self._stop_write_timer()
+        self._await_reading(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """Go on: the client has read what was waiting for it."""
+        self._stop_write_timer()
+        super().resume_writing()
 
     def _start_timer(self) -> None:
         self._head_timer = self.loop.call_later(HEAD_SECONDS, self._be_late)
@@ -102,10 +133,48 @@ class Connection(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
 
+    def _start_body_timer(self) -> None:
+        self._body_timer = self.loop.call_later(BODY_SECONDS, self._look_at_body)
+
+    def _look_at_body(self) -> None:
+        if self.flow.read_paused:
+            # It is we who are slow. What we do not read until the next look is no fault either.
+            self._body_bytes = BODY_BYTES
+        elif self._body_bytes < BODY_BYTES:
+            self._refuse(b"408 Request Timeout")
+            return
+        else:
+            self._body_bytes = 0
+        self._start_body_timer()
+
+    def _stop_body_timer(self) -> None:
+        self._body_bytes = 0
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
+
+    def _await_reading(self, waiting_bytes: int) -> None:
+        self._write_timer = self.loop.call_later(
+            WRITE_SECONDS, self._look_at_reading, waiting_bytes
+        )
+
+    def _look_at_reading(self, waiting_bytes: int) -> None:
+        left_bytes = self.transport.get_write_buffer_size()
+        if left_bytes < waiting_bytes:
+            self._await_reading(left_bytes)
+        else:
+            self.transport.abort()
+
+    def _stop_write_timer(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+
     def _refuse(self, status: bytes) -> None:
         if self.transport.is_closing():
             return
-        if not self._is_answering:
+        # A body is late while the answer waits for it; one that has begun is cut off.
+        if not self._is_answering or not (self._is_in_head or self.cycle.response_started):
             head = b"HTTP/1.1 %b\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             self.transport.write(head % status)
         self.transport.close()
