@@ -1,6 +1,7 @@
 """A generation: the run that writes one assistant message, and belongs to the server."""
 
 import enum
+from typing import Final
 
 import msgspec
 
@@ -118,3 +119,11 @@ class OutlineItem(msgspec.Struct, frozen=True, array_like=True):
     kind: EventKind
     until: int
     body: str | None = None
+
+
+_outline: Final = msgspec.json.Decoder(list[OutlineItem]).decode
+
+
+def parse_outline(outline: str | None) -> list[OutlineItem]:
+    """Return what `Generation.outline` says, nothing for a run that is not over."""
+    return _outline(outline) if outline else []

@@ -8,7 +8,7 @@ from palaver.domain.conversations import Message
 from palaver.domain.cursors import LAST_ID, Stretch, parse_cursor
 from palaver.domain.errors import NotFound
 from palaver.domain.events import EventKind, Failed
-from palaver.domain.generations import Generation, OutlineItem, Run, ShownRun
+from palaver.domain.generations import Generation, Run, ShownRun, parse_outline
 from palaver.domain.users import Actor
 from palaver.services.conversations import get_conversation
 from palaver.storage.database import Database
@@ -16,7 +16,6 @@ from palaver.storage.database import Database
 PAGE: Final = 50
 PAGE_MAX: Final = 200
 
-_outline: Final = msgspec.json.Decoder(list[OutlineItem]).decode
 _failed: Final = msgspec.json.Decoder(Failed).decode
 
 
@@ -85,7 +84,7 @@ class BranchService:
 
 def failure_of(outline: str | None) -> Failed | None:
     """Return how a run failed, None for one that did not."""
-    items = _outline(outline) if outline else []
+    items = parse_outline(outline)
     if not items or items[-1].kind is not EventKind.FAILED or items[-1].body is None:
         return None
     return _failed(items[-1].body)
@@ -93,6 +92,6 @@ def failure_of(outline: str | None) -> Failed | None:
 
 def has_sources(run: Run | None) -> bool:
     """Tell whether something was found for the answer of a run that is over."""
-    if run is None or run.outline is None:
+    if run is None:
         return False
-    return any(item.kind is EventKind.SOURCE for item in _outline(run.outline))
+    return any(item.kind is EventKind.SOURCE for item in parse_outline(run.outline))

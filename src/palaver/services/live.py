@@ -1,22 +1,19 @@
 """Following a conversation: the run that goes on in it, or else the next one."""
 
 import asyncio
-from collections.abc import Collection, Sequence
-from typing import Final
+from collections.abc import Collection
 
 import msgspec
 
 from palaver.domain.errors import DomainError, InvalidInput
 from palaver.domain.events import Segment
-from palaver.domain.generations import Generation, OutlineItem
+from palaver.domain.generations import Generation, parse_outline
 from palaver.domain.streams import PassingStream, Stream, Take
 from palaver.domain.users import Actor
 from palaver.kit.bell import Bell
 from palaver.services.conversations import get_conversation
 from palaver.services.generations import GenerationService
 from palaver.storage.database import Database, DatabaseError
-
-_outline_of: Final = msgspec.json.Decoder(list[OutlineItem]).decode
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -203,5 +200,5 @@ class LiveService:
 
 def _end_of(generation: Generation) -> int:
     """Return the number with which an ended run ends."""
-    outline: Sequence[OutlineItem] = _outline_of(generation.outline or "[]")
+    outline = parse_outline(generation.outline)
     return outline[-1].until if outline else 0

@@ -14,7 +14,7 @@ from palaver.domain.events import (
     UsageReported,
     pack,
 )
-from palaver.domain.generations import ENDINGS, Generation, OutlineItem
+from palaver.domain.generations import ENDINGS, Generation, OutlineItem, parse_outline
 from palaver.domain.pictures import Picture, attach
 from palaver.domain.search import SearchKind
 from palaver.domain.sources import Citation
@@ -175,9 +175,6 @@ async def _enqueue(tx: Tx, generation: Generation, afterwards: Afterwards, *, at
         await enqueue_extraction(tx, generation.owner_id, generation.message_id, at=at)
 
 
-_outline_of = msgspec.json.Decoder(list[OutlineItem])
-
-
 def replayed(outline: str, *, text: str, reasoning: str) -> list[Segment]:
     """Return the whole log of an ended run, made from its message."""
-    return restore(_outline_of.decode(outline), text=text, reasoning=reasoning)
+    return restore(parse_outline(outline), text=text, reasoning=reasoning)

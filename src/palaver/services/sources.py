@@ -8,14 +8,13 @@ from msgspec.structs import replace
 
 from palaver.domain.errors import NotFound
 from palaver.domain.events import EventKind, SourceFound
-from palaver.domain.generations import Generation, OutlineItem
+from palaver.domain.generations import Generation, parse_outline
 from palaver.domain.sources import Citation, Source, SourceKind
 from palaver.domain.users import Actor
 from palaver.storage.database import Database
 from palaver.storage.tx import Tx
 
 _OWN: Final = (SourceKind.DOCUMENT, SourceKind.MEMORY)
-_outline: Final = msgspec.json.Decoder(list[OutlineItem]).decode
 _found: Final = msgspec.json.Decoder(SourceFound).decode
 _citations: Final = msgspec.json.Decoder(list[Citation]).decode
 
@@ -76,6 +75,6 @@ def _sources(generation: Generation) -> list[Source]:
         return list(generation.recipe.sources)
     return [
         _found(item.body).source
-        for item in _outline(generation.outline)
+        for item in parse_outline(generation.outline)
         if item.kind is EventKind.SOURCE and item.body is not None
     ]
