@@ -1,5 +1,6 @@
 """The chapter "Memories"."""
 
+import json
 from typing import Any, Final
 
 import msgspec
@@ -221,6 +222,14 @@ async def test_what_cannot_be_looked_for_is_refused(owner: Visitor) -> None:
         answer = await owner.post(SEARCH, {"query": "x"} | wrong)
         assert_refused(answer, 400, "bad_request", details=[field])
     assert_refused(await owner.post(SEARCH, {}), 400, "bad_request", details=["query"])
+
+
+async def test_how_many_are_found_at_most_is_documented(owner: Visitor) -> None:
+    schemas = json.loads((await owner.get("/openapi/platform.json")).content)["components"]
+    limit = schemas["schemas"]["MemorySearch"]["properties"]["limit"]
+    assert "more than 1000 counts as 1000" in str(limit)
+    await a_memory(owner, "Likes tea")
+    assert await found(owner, "tea", limit=100_000) == ["Likes tea"]
 
 
 async def test_what_is_deleted_is_gone(owner: Visitor) -> None:

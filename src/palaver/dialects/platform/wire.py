@@ -12,8 +12,10 @@ from palaver.kit.clock import iso_text
 from palaver.web.bodies import INT64_MAX
 
 Offset: TypeAlias = Annotated[int, Meta(ge=0, le=INT64_MAX)]
-Limit: TypeAlias = Annotated[int, Meta(ge=1, le=INT64_MAX)]
-"""How many items at most; more than 1000 counts as 1000."""
+Limit: TypeAlias = Annotated[
+    int,
+    Meta(ge=1, le=INT64_MAX, description="How many at most; more than 1000 counts as 1000."),
+]
 
 # The service holds the rule; this tells of it.
 Title: TypeAlias = Annotated[
