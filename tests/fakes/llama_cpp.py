@@ -38,8 +38,11 @@ _SYLLABLES = (
     "vo",
     "wu",
 )
-_TEMPLATE = (
-    "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
+_TEMPLATE = (  # strict, as many models' own are
+    "{% for message in messages %}"
+    "{% if loop.index0 and message.role in ('system', messages[loop.index0 - 1].role) %}"
+    "{{ raise_exception('One system message, then the user and the assistant by turns!') }}"
+    "{% endif %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
     "{% if add_generation_prompt %}assistant:{% endif %}"
 )
 

@@ -26,12 +26,12 @@ def ask(text: str = "How are you?", *, model: str = "sim", **options: Any) -> Co
 
 def asking(provider: OpenAIProvider, request: CompletionRequest) -> dict[str, object]:
     """Return what a provider would send: of servers that no test can reach."""
-    return provider._asker.body(request)
+    return provider._wording.body(request)
 
 
 def speaking_to(provider: OpenAIProvider, server: Server) -> OpenAIProvider:
     """Let a provider take the simulator for one of those who are known by their address."""
-    provider._asker.server = server
+    provider._wording.server = server
     return provider
 
 

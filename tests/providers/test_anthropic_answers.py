@@ -1,6 +1,7 @@
 """Anthropic's protocol when all goes well: what is asked, and what the answer becomes."""
 
 import asyncio
+from base64 import b64encode
 from contextlib import aclosing
 from typing import Any
 
@@ -71,16 +72,16 @@ async def test_the_request_is_what_anthropic_documents(
     }
 
 
-async def test_all_that_the_model_is_told_is_one_system_prompt_and_neighbours_are_one_message(
+async def test_what_the_model_is_told_first_is_the_system_prompt_and_neighbours_are_one_message(
     anthropic: AnthropicProvider, claude: Claude
 ) -> None:
-    turns = [("s", "Be kind."), ("u", "One"), ("u", "Two"), ("a", "Three"), ("s", "Now."), ("u", "Four"), ("u", " ")]  # fmt: skip
+    turns = [("s", "Be kind."), ("s", "Be brief."), ("u", "One"), ("u", "Two"), ("a", "Three"), ("s", "Found."), ("u", "Four"), ("u", " ")]  # fmt: skip
     body = await body_of(anthropic, claude, talk(*turns))
-    assert [block["text"] for block in body["system"]] == ["Be kind.", "Now."]
+    assert [block["text"] for block in body["system"]] == ["Be kind.", "Be brief."]
     assert [(turn["role"], [b["text"] for b in turn["content"]]) for turn in body["messages"]] == [
         ("user", ["One", "Two"]),
         ("assistant", ["Three"]),
-        ("user", ["Four"]),
+        ("user", ["Found.", "Four"]),  # in the system prompt it would break the cache's prefix
     ]
 
 
@@ -107,7 +108,7 @@ async def test_pictures_stand_before_the_text_of_their_turn(
 ) -> None:
     picture = ImageRef("cat", "image/png", 1, 1)
     turns = (Turn("user", "What is this?", (picture, ImageRef("gone", "image/png", 1, 1))),)
-    request = CompletionRequest(HAIKU, turns, images={"cat": b"\x89PNG"})
+    request = CompletionRequest(HAIKU, turns, images={"cat": b64encode(b"\x89PNG")})
     body = await body_of(anthropic, claude, request)
     source = {"type": "base64", "media_type": "image/png", "data": "iVBORw=="}
     assert body["messages"][0]["content"] == [
@@ -207,6 +208,17 @@ async def test_a_field_that_a_model_rejects_is_left_out_from_then_on(
     assert [field in seen.body for seen in claude.requests] == [True, False, False]
 
 
+async def test_two_who_are_refused_at_once_both_learn(
+    anthropic: AnthropicProvider, claude: Claude
+) -> None:
+    claude.gate.clear()
+    claude.plan(*[refusal(400, "`temperature` is deprecated for this model.")] * 2)
+    asked = [asyncio.ensure_future(outcome(anthropic, ask(temperature=0.5))) for _ in "ab"]
+    await claude.request(2)
+    claude.gate.set()
+    assert [(await task).text for task in asked] == ["Hello, world!"] * 2
+
+
 async def test_a_server_that_knows_no_cache_is_asked_without(
     anthropic: AnthropicProvider, claude: Claude
 ) -> None:
@@ -224,6 +236,9 @@ async def test_a_server_that_knows_no_cache_is_asked_without(
         ([("u", "Hi"), ("a", "Ho"), ("u", "And?")], ["And?"]),
         # What was found for this question stands before what was said: it will not come again.
         ([("s", "Told"), ("s", "Found"), ("u", "Hi"), ("a", "Ho"), ("u", "And?")], ["Told"]),
+        ([("s", "Told"), ("u", "Hi"), ("a", "Ho"), ("s", "Found"), ("u", "And?")], ["Told", "Ho"]),
+        ([("u", "Hi"), ("a", "Ho"), ("s", "Found"), ("u", "And?"), ("a", "Well")], ["Ho"]),
+        ([("s", "Told"), ("u", "Hi"), ("s", "Found"), ("u", "And?")], ["Told"]),
         ([("u", "Hi"), ("a", "Ho"), ("u", "And?"), ("a", "Well")], ["And?"]),
     ],
 )

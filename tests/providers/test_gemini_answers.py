@@ -76,11 +76,27 @@ async def test_instructions_are_gathered_and_neighbours_joined(
     )
     await outcome(google, CompletionRequest(FLASH, turns))
     body = gemini.requests[0].body
-    assert body["systemInstruction"] == {"parts": [{"text": "Be brief."}, {"text": "Be kind."}]}
+    assert body["systemInstruction"] == {"parts": [{"text": "Be brief."}]}
     assert body["contents"] == [
-        {"role": "user", "parts": [{"text": "One."}, {"text": "Two."}]},
+        {"role": "user", "parts": [{"text": "One."}, {"text": "Two."}, {"text": "Be kind."}]},
         {"role": "model", "parts": [{"text": "Three"}]},  # a beginning of the answer
     ]
+
+
+async def test_what_is_told_with_a_question_stands_before_it(
+    google: GeminiProvider, gemini: Gemini
+) -> None:
+    turns = (
+        Turn("system", "Be brief."),
+        Turn("user", "One."),
+        Turn("assistant", "Two."),
+        Turn("system", "Found."),
+        Turn("user", "Three?"),
+    )
+    await outcome(google, CompletionRequest(FLASH, turns))
+    body = gemini.requests[0].body
+    assert body["systemInstruction"] == {"parts": [{"text": "Be brief."}]}
+    assert body["contents"][2]["parts"] == [{"text": "Found."}, {"text": "Three?"}]
 
 
 async def test_instructions_alone_are_a_question(google: GeminiProvider, gemini: Gemini) -> None:
@@ -99,7 +115,9 @@ async def test_pictures_go_before_what_is_said_of_them(
         Turn("assistant", "A cat."),
         Turn("user", "", images=(picture,)),
     )
-    await outcome(google, CompletionRequest(FLASH, turns, images={"a": b"\x89PNG"}))
+    await outcome(
+        google, CompletionRequest(FLASH, turns, images={"a": base64.b64encode(b"\x89PNG")})
+    )
     shown = {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(b"\x89PNG").decode()}}
     contents = gemini.requests[0].body["contents"]
     assert contents[0]["parts"] == [shown, {"text": "What is it?"}]

@@ -164,7 +164,28 @@ async def test_odd_pages_do_no_harm(google: GeminiProvider, gemini: Gemini) -> N
     gemini.plan(GeminiScript(words=("Hello",), grounding={1: metadata}))
     got = await outcome(google, _searching())
     assert got.text == "Hello [1]"
-    assert _sources(got) == [_source(1, ("https://c.example/", "https://c.example/"))]
+    assert _sources(got) == [_source(1, ("https://c.example/", "c.example"))]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["javascript:alert(1)", "data:text/html,hi", "https://", "http://[", "https://a.example/" + "x" * 3_000, "https://a.example/\n", "https://a.example/ x"],
+)  # fmt: skip
+async def test_what_is_no_web_address_is_no_source(
+    google: GeminiProvider, gemini: Gemini, url: str
+) -> None:
+    metadata = grounding([(url, "Click"), A], [(0, 5, "Hello", [0, 1])])
+    gemini.plan(GeminiScript(words=("Hello",), grounding={1: metadata}))
+    got = await outcome(google, _searching())
+    assert (got.text, _sources(got)) == ("Hello [1]", [_source(1, A)])
+
+
+async def test_sources_are_not_without_end(google: GeminiProvider, gemini: Gemini) -> None:
+    pages = [(f"https://a.example/{at}", "A" * 999) for at in range(150)]
+    gemini.plan(GeminiScript(words=("Hello",), grounding={1: grounding(pages)}))
+    found = _sources(await outcome(google, _searching(first_source=3)))
+    assert [source.index for source in found] == list(range(3, 103))
+    assert {len(source.title) for source in found} == {300}
 
 
 def test_however_a_text_is_cut_nothing_of_it_is_lost() -> None:

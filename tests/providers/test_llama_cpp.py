@@ -7,7 +7,7 @@ import pytest
 
 from palaver.domain.errors import ErrorKind, ProviderError
 from palaver.domain.events import FinishReason
-from palaver.domain.providers import ProviderSettings
+from palaver.domain.providers import CompletionRequest, ProviderSettings, Turn
 from palaver.providers.openai import OpenAIProvider
 from tests.fakes.llama_cpp import CONTEXT_TOKENS, MODEL, LlamaCppServer
 from tests.providers.helpers import ask, outcome, words
@@ -73,11 +73,28 @@ async def test_its_model_is_listed_with_the_context_it_was_started_with(
 async def test_it_takes_what_it_is_told_of_thinking(
     provider: OpenAIProvider, thinking_tokens: int | None
 ) -> None:
-    provider._asker.thinkers = {MODEL}
+    provider._wording.thinkers = {MODEL}
     request = ask(model=MODEL, max_tokens=9, thinking_tokens=thinking_tokens, temperature=0)
     got = await outcome(provider, request)
     assert got.reason is FinishReason.LENGTH
-    assert provider._asker._rejected == {}
+    assert provider._wording.habits.refused(MODEL) == frozenset()
+
+
+@pytest.mark.parametrize("places", [(1,), (3,), (5,), (1, 3, 6)])
+async def test_a_strict_template_takes_what_was_found_wherever_it_stands(
+    provider: OpenAIProvider, places: tuple[int, ...]
+) -> None:
+    turns = [
+        Turn("system", "Be brief."),
+        Turn("user", "One"),
+        Turn("assistant", "Two"),
+        Turn("user", "Three"),
+        Turn("user", "Four"),
+    ]
+    for place in places:
+        turns.insert(place, Turn("system", "Found."))
+    request = CompletionRequest(MODEL, tuple(turns), max_tokens=3)
+    assert (await outcome(provider, request)).reason is FinishReason.LENGTH
 
 
 async def test_a_prompt_that_does_not_fit_is_refused_in_its_words(provider: OpenAIProvider) -> None:

@@ -328,17 +328,52 @@ async def test_a_refusal_is_the_answer_and_parts_may_hold_thoughts(
     ]
 
 
-async def test_what_is_told_first_is_one_turn(upstream: Upstream, build: Build) -> None:
-    turns = (
-        Turn("system", "Be brief."),
-        Turn("system", "Passages."),
-        Turn("user", "Hello"),
-        Turn("system", "Later."),
-    )
-    await outcome(build(), CompletionRequest("sim", turns))
+async def test_two_who_are_refused_at_once_both_learn(
+    upstream: Upstream, provider: OpenAIProvider
+) -> None:
+    upstream.gate.clear()
+    message = "Unsupported parameter: 'max_tokens' is not supported with this model."
+    upstream.plan(*[error(400, message, param="max_tokens")] * 2)
+    asked = [asyncio.ensure_future(outcome(provider, ask(max_tokens=9))) for _ in "ab"]
+    await upstream.request(2)
+    upstream.gate.set()
+    assert [(await task).text for task in asked] == ["Hello, world!"] * 2
+    assert {seen.body.get("max_completion_tokens") for seen in upstream.requests[2:]} == {9}
+
+
+TOLD_TWICE = (
+    Turn("system", "Be brief."),
+    Turn("system", "Be kind."),
+    Turn("user", "Hello"),
+    Turn("assistant", "Hi."),
+    Turn("system", "Found."),
+    Turn("user", "And?"),
+    Turn("system", "Later."),
+)
+
+
+async def test_what_is_told_first_is_one_turn_and_the_rest_goes_with_the_question(
+    upstream: Upstream, provider: OpenAIProvider
+) -> None:
+    await outcome(provider, CompletionRequest("sim", TOLD_TWICE))
     sent = [(turn["role"], turn["content"]) for turn in upstream.requests[-1].body["messages"]]
     assert sent == [
-        ("system", "Be brief.\n\nPassages."),
+        ("system", "Be brief.\n\nBe kind."),
         ("user", "Hello"),
-        ("system", "Later."),
+        ("assistant", "Hi."),
+        ("user", "Found.\n\nAnd?\n\nLater."),
     ]
+
+
+@pytest.mark.parametrize(
+    ("base_url", "roles"),
+    [
+        ("https://api.openai.com/v1", "suasus"),
+        ("https://api.deepseek.com", "suasus"),
+        ("https://openrouter.ai/api/v1", "suau"),  # it asks whoever has the model
+        ("http://127.0.0.1:1234/v1", "suau"),
+    ],
+)
+def test_who_takes_it_is_told_in_the_middle(build: Build, base_url: str, roles: str) -> None:
+    body: Any = asking(build(base_url=base_url), CompletionRequest("sim", TOLD_TWICE))
+    assert "".join(turn["role"][0] for turn in body["messages"]) == roles

@@ -36,18 +36,17 @@ async def test_pictures_of_a_turn_are_parts_of_it(
     request = CompletionRequest(
         "sim",
         (Turn("user", "What is it?", images=(png, webp)), Turn("user", "", images=(png,)), Turn("user", "Well?")),
-        images={"a": PICTURE, "b": b"webp"},
+        images={"a": base64.b64encode(PICTURE), "b": base64.b64encode(b"webp")},
     )  # fmt: skip
     assert (await outcome(provider, request)).text == "Hello, world!"
     first = f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}"
-    assert [message["content"] for message in upstream.requests[0].body["messages"]] == [
-        [
-            {"type": "text", "text": "What is it?"},
-            {"type": "image_url", "image_url": {"url": first}},
-            {"type": "image_url", "image_url": {"url": "data:image/webp;base64,d2VicA=="}},
-        ],
-        [{"type": "image_url", "image_url": {"url": first}}],
-        "Well?",
+    (message,) = upstream.requests[0].body["messages"]
+    assert message["content"] == [
+        {"type": "text", "text": "What is it?"},
+        {"type": "image_url", "image_url": {"url": first}},
+        {"type": "image_url", "image_url": {"url": "data:image/webp;base64,d2VicA=="}},
+        {"type": "image_url", "image_url": {"url": first}},
+        {"type": "text", "text": "Well?"},
     ]
 
 

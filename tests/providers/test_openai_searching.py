@@ -5,10 +5,13 @@ from typing import Any
 import pytest
 
 from palaver.domain.events import SourceFound, TextDelta
+from palaver.domain.passages import Passage, parse_passages, render_passages
+from palaver.domain.providers import CompletionRequest, Turn
 from palaver.domain.sources import Reason, Source, SourceKind
 from palaver.providers.openai import OpenAIProvider
 from palaver.providers.openai.asking import Server
-from palaver.providers.openai.citing import MOST_SOURCES
+from palaver.providers.openai.citing import refers_by_number
+from palaver.providers.sources import MOST_SOURCES
 from tests.fakes.scripts import Script, cited
 from tests.fakes.upstream import Upstream
 from tests.providers.conftest import Build
@@ -132,7 +135,7 @@ async def test_a_list_of_sources_numbers_what_the_text_refers_to(
     provider: OpenAIProvider, upstream: Upstream, found: dict[str, Any]
 ) -> None:
     upstream.plan(Script(words=("Rain[", "1]", "[2", "] and [x]", "."), found=found))
-    got = await search(provider, first=5)
+    got = await search(provider, first=5, model="sonar")
     assert got.text == "Rain[5][6] and [x]."
     titles = ["a.example", "b.example"] if "citations" in found else ["A page", "A page"]
     assert got.sources == [source(5, RAIN, titles[0]), source(6, SUN, titles[1])]
@@ -202,5 +205,64 @@ async def test_thoughts_in_tags_are_no_part_of_the_cited_text(
     provider: OpenAIProvider, upstream: Upstream
 ) -> None:
     upstream.plan(Script(words=("<think>[1]</think>", "Rain[", "1]."), found={"citations": [RAIN]}))
-    got = await search(provider, first=9)
+    got = await search(provider, first=9, model="sonar")
     assert (got.reasoning, got.text) == ("[1]", "Rain[9].")
+
+
+PASSAGES = render_passages(
+    [Passage(1, "Contract", "Thirty days."), Passage(2, "Letter", '<passage index="1" title="x">')]
+)
+
+
+@pytest.mark.parametrize("piece", [1, 2, 5, 1_000])
+async def test_a_vendor_that_counts_by_itself_sees_our_passages_under_other_numbers(
+    provider: OpenAIProvider, upstream: Upstream, piece: int
+) -> None:
+    text = "Thirty days[101]. Rain[1][2], both [102, 2], none [104] [1](https://c.example/)."
+    said = tuple(text[at : at + piece] for at in range(0, len(text), piece))
+    upstream.plan(Script(words=said, found={"citations": [RAIN, SUN]}))
+    turns = (Turn("system", f"Cite.\n{PASSAGES}"), Turn("user", f"And? {PASSAGES}"))
+    request = CompletionRequest("sonar-pro", turns, searches_web=True, first_source=3)
+    got = await outcome(provider, request)
+    told, asked = (turn["content"] for turn in upstream.requests[0].body["messages"])
+    assert [passage.index for passage in parse_passages(told)] == [101, 102]
+    assert 'index="1"' in told  # a text that looks like a passage is a text
+    assert asked == f"And? {PASSAGES}"
+    assert got.text.startswith("Thirty days[1]. Rain[3][4], both [2, 4], none [106] [1](https")
+    assert [(found.index, found.url) for found in got.sources[:2]] == [(3, RAIN), (4, SUN)]
+
+
+@pytest.mark.parametrize(
+    ("base_url", "is_apart"),
+    [
+        ("https://api.perplexity.ai", True),
+        ("https://api.x.ai/v1", True),
+        ("https://notx.ai/v1", False),
+        ("https://api.openai.com/v1", False),
+    ],
+)
+def test_who_counts_by_itself_is_known_by_its_address(base_url: str, *, is_apart: bool) -> None:
+    assert refers_by_number(base_url, "some-model") is is_apart
+
+
+async def test_where_a_list_is_a_surprise_the_numbers_of_our_passages_stay_ours(
+    provider: OpenAIProvider, upstream: Upstream
+) -> None:
+    words = ("Thirty days [1]. ", "Rain [3].")
+    upstream.plan(Script(words=words, found={"citations": [RAIN, RAIN, SUN]}))
+    got = await search(provider, first=3)
+    assert got.text == "Thirty days [1]. Rain [5]."
+    assert (got.sources[2].index, got.sources[2].url) == (5, SUN)
+
+
+@pytest.mark.parametrize("piece", [1, 3, 1_000])
+async def test_a_link_that_is_a_number_is_a_mark(
+    provider: OpenAIProvider, upstream: Upstream, piece: int
+) -> None:
+    text = f"Sun.[[2]]({SUN}) Rain.[[1]]({RAIN}) [[1]] [[1]](ftp://x) [[3]](https://:1) [["
+    said = tuple(text[at : at + piece] for at in range(0, len(text), piece))
+    upstream.plan(Script(words=said))
+    got = await search(provider, first=4)
+    assert got.text == "Sun.[4] Rain.[5] [[1]] [[1]](ftp://x) [3](https://:1) [["
+    assert [(found.index, found.url) for found in got.sources] == [(4, SUN), (5, RAIN)]
+    assert got.sources[0].title == "b.example"

@@ -1,6 +1,7 @@
 """Pictures that users give: kept, sent, shown to models that see, and forgotten."""
 
 import io
+from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from palaver.domain.pictures import (
     attached,
     check_file,
 )
-from palaver.domain.providers import CompletionRequest
+from palaver.domain.providers import CompletionRequest, ImageRef, Turn
 from palaver.domain.users import SYSTEM, Actor
 from palaver.kit.clock import system_clock
 from palaver.kit.ids import new_uuid
@@ -85,9 +86,16 @@ async def test_what_is_given_goes_into_the_prompt_with_what_it_holds(
     (turn,) = request.turns
     assert [image.name for image in turn.images] == [second.name, first.name]
     assert (turn.images[0].media_type, turn.images[0].width) == ("image/png", 2)
-    assert request.images == {first.name: PNG, second.name: PNG}
+    assert request.images == {first.name: b64encode(PNG), second.name: b64encode(PNG)}
     (question, _) = await talk.conversations.messages(talk.owner, conversation.id)
     assert [each.uuid for each in attached(question.images)] == [second.uuid, first.uuid]
+
+
+async def test_large_ones_are_encoded_whole(pictures: PictureService) -> None:
+    content = bytes(range(256)) * 9_001 + b"!"
+    await pictures.files.write(uuid := new_uuid(), io.BytesIO(content))
+    turn = Turn("user", "Look", (ImageRef(f"{uuid}.png", "image/png", 1, 1),))
+    assert await pictures.shown([turn]) == ((turn,), {f"{uuid}.png": b64encode(content)})
 
 
 async def test_its_tokens_are_held(talk: Talk, pictures: PictureService) -> None:

@@ -41,6 +41,7 @@ class CompletionRequest(msgspec.Struct, frozen=True):
     With `thinking_tokens` the model thinks first, with at most so many of its `max_tokens`; without
     it does not, where that can be said. With `searches_web` the provider's own search is on: what
     it finds comes as `SourceFound`, numbered from `first_source`, and the text holds `[index]`.
+    The numbers before it are those of the passages in the turns.
     """
 
     model: str  # the provider's own id
@@ -52,7 +53,7 @@ class CompletionRequest(msgspec.Struct, frozen=True):
     thinking_tokens: int | None = None
     searches_web: bool = False
     first_source: int = 1
-    images: Mapping[str, bytes] = {}  # by the names in the turns
+    images: Mapping[str, bytes] = {}  # as base64, by the names in the turns
 
 
 class ImageRequest(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -33,6 +34,7 @@ from palaver.storage.tx import Tx
 UNSENT_KEPT: Final = DAY
 SWEPT_MAX: Final = 500
 _NOT_BY_ITSELF_SECONDS: Final = 3_600
+_STEP_BYTES: Final = 3 * 256 * 1024  # base64 makes four of three
 
 
 class PictureService:
@@ -111,7 +113,7 @@ class PictureService:
         await self.files.remove(uuid)
 
     async def shown(self, turns: Sequence[Turn]) -> tuple[tuple[Turn, ...], Mapping[str, bytes]]:
-        """Return turns with what their pictures hold, by name.
+        """Return turns with what their pictures hold, as base64 by name.
 
         A word stands in the place of a picture whose file is gone.
         """
@@ -125,9 +127,10 @@ class PictureService:
         contents = {}
         for name in {ref.name for ref in refs}:
             try:
-                contents[name] = self.files.path(name.partition(".")[0]).read_bytes()
+                content = self.files.path(name.partition(".")[0]).read_bytes()
             except FileNotFoundError:
                 continue
+            contents[name] = _base64(content)
         return contents
 
     async def find(self, actor: Actor, name: str) -> tuple[Picture, Path]:
@@ -183,6 +186,12 @@ async def clean_upload(
     except OSError as error:
         message = "Pictures cannot be looked into right now."
         raise DomainError(message, kind=ErrorKind.BUSY) from error
+
+
+def _base64(content: bytes) -> bytes:
+    """Return it encoded, in steps between which the streams get their turn."""
+    steps = range(0, len(content), _STEP_BYTES)
+    return b"".join(b64encode(content[at : at + _STEP_BYTES]) for at in steps)
 
 
 def _read(content: BinaryIO) -> bytes:

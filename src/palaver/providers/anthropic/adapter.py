@@ -5,8 +5,6 @@ from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
-import msgspec
-
 from palaver.domain.errors import ProviderError
 from palaver.domain.events import FinishReason
 from palaver.domain.models import ListedModel
@@ -21,18 +19,16 @@ from palaver.domain.providers import (
     best_of,
     makes_no_images,
 )
+from palaver.domain.thinking import LEAST_THINKING_TOKENS
 from palaver.providers.answers import Answer
 from palaver.providers.anthropic import listing, refusals
-from palaver.providers.anthropic.facts import Facts, Habits, facts_by_name
-from palaver.providers.anthropic.request import (
-    LEAST_THINKING_TOKENS,
-    cap_of,
-    compose,
-    trimmed_of,
-)
+from palaver.providers.anthropic.facts import Facts, facts_by_name
+from palaver.providers.anthropic.request import cap_of, compose, trimmed_of
 from palaver.providers.anthropic.searching import Search
 from palaver.providers.anthropic.wire import Interpreter
+from palaver.providers.bodies import encoded
 from palaver.providers.failures import retry_after_seconds
+from palaver.providers.habits import Habits
 from palaver.providers.transport import (
     LIST_TIMEOUT_SECONDS,
     MAX_LIST_BYTES,
@@ -133,11 +129,12 @@ class AnthropicProvider:
     ) -> tuple[Interpreter, Answer, list[CompletionEvent]]:
         """Send the request, or go on with a paused answer, and wait for its first events."""
         while True:
-            sent = self._body(request, before)
+            known = self._habits.refused(request.model)
+            sent = self._body(request, before, known)
             reply = await self._transport.open(
                 "POST",
                 "/v1/messages",
-                body=msgspec.json.encode(sent),
+                body=await encoded(sent),
                 wait_seconds=self._transport.patience_seconds,
             )
             try:
@@ -158,15 +155,17 @@ class AnthropicProvider:
                 raise
             reply.close()
             field = refusals.rejected_field(reply.status, refusal, sent)
-            if not self._habits.learn(request.model, field):
+            if not self._habits.learn(request.model, field, known=known):
                 raise self._refused(refusal, reply, model=request.model)
 
-    def _body(self, request: CompletionRequest, before: Interpreter | None) -> dict[str, Any]:
+    def _body(
+        self, request: CompletionRequest, before: Interpreter | None, refused: frozenset[str]
+    ) -> dict[str, Any]:
         return compose(
             request,
             streams=self.settings.streams,
             facts=self._facts_of(request.model),
-            refused=self._habits.refused(request.model),
+            refused=refused,
             so_far=before.content.blocks if before and before.content else (),
             spent_tokens=before.tally.spent_tokens if before else 0,
         )

@@ -24,25 +24,6 @@ class Facts(msgspec.Struct, frozen=True):
     max_answer_tokens: int | None = None
 
 
-class Habits:
-    """What each model has refused to be told, so that it is asked only once in vain."""
-
-    def __init__(self) -> None:
-        self._refused: dict[str, set[str]] = {}
-
-    def refused(self, model: str) -> frozenset[str]:
-        """Return what to leave out: names of fields, and ways to think as `thinking:adaptive`."""
-        return frozenset(self._refused.get(model, ()))
-
-    def learn(self, model: str, field: str | None) -> bool:
-        """Remember a refusal; False where that is nothing new."""
-        refused = self._refused.setdefault(model, set())
-        if field is None or field in refused:
-            return False
-        refused.add(field)
-        return True
-
-
 def generation_of(name: str) -> tuple[int, int] | None:
     """Return a model's generation, such as (4, 5) for `claude-sonnet-4-5-20250929`."""
     found = _GENERATION.search(name)

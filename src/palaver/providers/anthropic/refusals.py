@@ -71,7 +71,10 @@ def parse(body: Any) -> Refusal:
 
 
 def rejected_field(status: int, refusal: Refusal, sent: Mapping[str, Any]) -> str | None:
-    """Return what of a request a model says it does not take, as `Habits` keeps it, if anything."""
+    """Return what of a request a model says it does not take, if anything.
+
+    It is the name of a field, or a way to think as `thinking:adaptive`.
+    """
     if status != 400 or not _NOT_TAKEN.search(refusal.message):
         return None
     for field in _OPTIONAL.findall(refusal.message):

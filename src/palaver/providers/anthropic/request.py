@@ -3,16 +3,18 @@
 Shapes: https://platform.claude.com/docs/en/api/messages/create.
 """
 
-from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any, Final
 
 from palaver.domain.providers import CompletionRequest, Turn
+from palaver.domain.thinking import LEAST_THINKING_TOKENS
 from palaver.providers.anthropic.facts import Facts
+from palaver.providers.bodies import Inlined
+from palaver.providers.turns import told_and_said
 
 DEFAULT_MAX_TOKENS: Final = 4_096
 """The API wants a cap; every model that it still serves takes this one."""
-LEAST_THINKING_TOKENS: Final = 1_024
 MOST_SEARCHES: Final = 5
 """Of the web, within one answer: each costs, and five find what there is."""
 _MEDIUM_EFFORT_TOKENS: Final = 4_096
@@ -36,7 +38,8 @@ def compose(
     has used of its cap.
     """
     max_tokens = cap_of(request, facts) - spent_tokens
-    messages = _messages(request)
+    told, said = told_and_said(request.turns)
+    messages = _messages(said, request.images)
     begins = bool(messages) and messages[-1]["role"] == "assistant"
     body: dict[str, Any] = {
         "model": request.model,
@@ -45,7 +48,7 @@ def compose(
         "stream": streams,
         **_thought(request, max_tokens, facts, refused, begins=begins),
     }
-    if system := _system(request.turns):
+    if system := [_text(turn.text) for turn in told if turn.text.strip()]:
         body["system"] = system
     if "thinking" not in body or body["thinking"]["type"] == "disabled":
         body |= _sampling(request, facts)
@@ -76,18 +79,14 @@ def trimmed_of(request: CompletionRequest) -> str:
     return ""
 
 
-def _system(turns: Sequence[Turn]) -> list[dict[str, Any]]:
-    return [_text(turn.text) for turn in turns if turn.role == "system" and turn.text.strip()]
-
-
-def _messages(request: CompletionRequest) -> list[dict[str, Any]]:
+def _messages(turns: Sequence[Turn], images: Mapping[str, bytes]) -> list[dict[str, Any]]:
     """Return what was said, by turns: neighbours of one role become one message."""
     messages: list[dict[str, Any]] = []
-    last = len(request.turns) - 1
-    for at, turn in enumerate(request.turns):
+    last = len(turns) - 1
+    for at, turn in enumerate(turns):
         is_beginning = at == last and turn.role == "assistant"
-        content = _content(request, turn, text=turn.text.rstrip() if is_beginning else turn.text)
-        if turn.role == "system" or not content:
+        text = turn.text.rstrip() if is_beginning else turn.text
+        if not (content := _content(turn, images, text=text)):
             continue
         if messages and messages[-1]["role"] == turn.role:
             messages[-1]["content"] += content
@@ -98,7 +97,7 @@ def _messages(request: CompletionRequest) -> list[dict[str, Any]]:
     return messages
 
 
-def _content(request: CompletionRequest, turn: Turn, *, text: str) -> list[dict[str, Any]]:
+def _content(turn: Turn, images: Mapping[str, bytes], *, text: str) -> list[dict[str, Any]]:
     """Return the blocks of a turn: pictures first, as the documentation advises."""
     content: list[dict[str, Any]] = [
         {
@@ -106,11 +105,11 @@ def _content(request: CompletionRequest, turn: Turn, *, text: str) -> list[dict[
             "source": {
                 "type": "base64",
                 "media_type": image.media_type,
-                "data": b64encode(request.images[image.name]).decode(),
+                "data": Inlined(images[image.name]),
             },
         }
         for image in turn.images
-        if image.name in request.images
+        if image.name in images
     ]
     if text.strip():  # the API refuses a text of nothing but space
         content.append(_text(text))
@@ -178,13 +177,23 @@ def _mark_what_comes_again(turns: Sequence[Turn], body: dict[str, Any]) -> None:
 
     Writing to the cache costs a quarter more, reading from it a tenth, within five minutes. So what
     pays is: the first thing that the model is told, which every question repeats; and what was
-    said, once a conversation goes on, as long as nothing that was found for one question alone
-    (the further system turns) stands before it.
+    said, once a conversation goes on, up to what was found for one question alone (the further
+    system turns).
     """
     system = body.get("system")
     if system:
         system[0]["cache_control"] = _CACHED
     goes_on = any(turn.role == "assistant" for turn in turns[:-1])
     if goes_on and (not system or len(system) == 1):
-        asked = [message for message in body["messages"] if message["role"] == "user"]
-        asked[-1]["content"][-1]["cache_control"] = _CACHED
+        messages = body["messages"]
+        asked = max(at for at, message in enumerate(messages) if message["role"] == "user")
+        if _is_told_more(turns):
+            asked -= 1
+        messages[asked]["content"][-1]["cache_control"] = _CACHED
+
+
+def _is_told_more(turns: Sequence[Turn]) -> bool:
+    """Tell whether the model is told something with the newest question."""
+    asked = turns[:-1] if turns[-1].role == "assistant" else turns
+    newest = takewhile(lambda turn: turn.role != "assistant", reversed(asked))
+    return any(turn.role == "system" for turn in newest)

@@ -9,21 +9,15 @@ Shapes: https://platform.claude.com/docs/en/agents-and-tools/tool-use/web-search
 
 import json
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from palaver.domain.events import SourceFound, Status, TextDelta
 from palaver.domain.providers import CompletionEvent
-from palaver.domain.sources import Reason, Source, SourceKind
-from palaver.kit.text import storable
 from palaver.providers.anthropic.blocks import Block, Citation
 from palaver.providers.failures import readable
+from palaver.providers.sources import MOST_SOURCES, web_source
 
-MOST_SOURCES: Final = 100
 MAX_QUERY_LENGTH: Final = 200
-MAX_ADDRESS_LENGTH: Final = 2_000
-MAX_TITLE_LENGTH: Final = 300
-MAX_QUOTE_LENGTH: Final = 500
-_FOUND: Final = Reason(note="Found by Anthropic's own search.")
+_NOTE: Final = "Found by Anthropic's own search."
 
 
 class Search:
@@ -110,7 +104,7 @@ class Search:
     def _tell(self, url: str, title: str | None, quote: str) -> list[CompletionEvent]:
         if url in self._numbers or len(self._numbers) >= MOST_SOURCES:
             return []
-        source = _source(self._next, url, title, quote)
+        source = web_source(self._next, url, title, quote, _NOTE)
         if source is None:
             return []
         self._numbers[url] = self._next
@@ -127,25 +121,6 @@ class Search:
         if not isinstance(query, str) or not query.strip():
             return [Status("Searching the web …")]
         return [Status(f"Searching the web for “{readable(query)[:MAX_QUERY_LENGTH]}” …")]
-
-
-def _source(index: int, url: str, title: str | None, quote: str) -> Source | None:
-    """Return a page of the web as a source; None for what is no address that one may follow."""
-    try:
-        host = urlsplit(url).hostname if url.startswith(("http://", "https://")) else None
-    except ValueError:
-        host = None
-    if not host or len(url) > MAX_ADDRESS_LENGTH or storable(url) != url:
-        return None
-    return Source(
-        index=index,
-        kind=SourceKind.WEB,
-        id=url,
-        title=readable(title)[:MAX_TITLE_LENGTH] or host,
-        url=url,
-        reason=_FOUND,
-        quote=storable(quote)[:MAX_QUOTE_LENGTH],
-    )
 
 
 def _error_of(content: dict[str, Any]) -> str:

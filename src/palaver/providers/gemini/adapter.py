@@ -4,8 +4,6 @@ from collections.abc import AsyncGenerator
 from typing import Any, Final
 from urllib.parse import quote
 
-import msgspec
-
 from palaver.domain.errors import ProviderError
 from palaver.domain.models import ListedModel
 from palaver.domain.providers import (
@@ -21,9 +19,11 @@ from palaver.domain.providers import (
 )
 from palaver.providers import failures
 from palaver.providers.answers import MAX_ANSWER_BYTES, Answer, WrongShape
+from palaver.providers.bodies import encoded
 from palaver.providers.gemini import asking, listing, refusals
 from palaver.providers.gemini.grounding import Weaver
 from palaver.providers.gemini.wire import Interpreter, Withheld, decode
+from palaver.providers.habits import Habits
 from palaver.providers.transport import (
     LIST_TIMEOUT_SECONDS,
     MAX_LIST_BYTES,
@@ -48,8 +48,7 @@ class GeminiProvider:
         key = settings.api_key
         # In the address, as some examples have it, the key would stand in everybody's logs.
         self._transport = Transport(settings, headers={"x-goog-api-key": key} if key else {})
-        # What a model has refused to be told, so that it is asked only once in vain.
-        self._rejected: dict[str, set[str]] = {}
+        self._habits = Habits()
         self._capabilities = Capabilities(streaming=settings.streams)
 
     @property
@@ -135,7 +134,8 @@ class GeminiProvider:
         wait_seconds = self._transport.patience_seconds
         verb = "streamGenerateContent?alt=sse" if settings.streams else "generateContent"
         while True:
-            sent = asking.body(request, rejected=self._rejected.get(model, ()))
+            known = self._habits.refused(model)
+            sent = asking.body(request, rejected=known)
             reply = await self._post(model, verb, sent, wait_seconds=wait_seconds)
             try:
                 if reply.status == 200:
@@ -151,10 +151,8 @@ class GeminiProvider:
                 raise
             reply.close()
             part = asking.rejected_part(refusal.message, sent) if reply.status == 400 else None
-            if part is None:
+            if not self._habits.learn(model, part, known=known):
                 raise self._refused(refusal, reply, model=model)
-            # Asked anew without it: what is sent gets less each time, so this comes to an end.
-            self._rejected.setdefault(model, set()).add(part)
 
     async def _paint(self, request: ImageRequest) -> MadeImage:
         wait_seconds = self.settings.whole_timeout_seconds
@@ -190,7 +188,7 @@ class GeminiProvider:
         return await self._transport.open(
             "POST",
             f"/v1beta/{path}:{verb}",
-            body=msgspec.json.encode(sent),
+            body=await encoded(sent),
             wait_seconds=wait_seconds,
         )
 

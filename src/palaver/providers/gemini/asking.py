@@ -4,10 +4,12 @@ Shapes: https://ai.google.dev/api/generate-content.
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from palaver.domain.providers import CompletionRequest, Turn
+from palaver.providers.bodies import Inlined
+from palaver.providers.turns import told_and_said
 
 SYSTEM: Final = "systemInstruction"
 BEGINNING: Final = "a beginning of the answer"
@@ -37,8 +39,9 @@ _NOT_TAKEN: Final = re.compile(
 
 def body(request: CompletionRequest, *, rejected: Collection[str]) -> dict[str, Any]:
     """Return a request's body, without what its model has refused to be told."""
-    contents = _contents(request)
-    system = [{"text": turn.text} for turn in request.turns if _is_instruction(turn)]
+    told, said = told_and_said(request.turns)
+    contents = _contents(said, request.images)
+    system = [{"text": turn.text} for turn in told if turn.text]
     sent: dict[str, Any] = {"contents": contents}
     if system and (SYSTEM in rejected or not contents):
         # Gemma knows no instructions, and nobody answers a prompt without a question.
@@ -89,11 +92,11 @@ def rejected_part(message: str, sent: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _contents(request: CompletionRequest) -> list[dict[str, Any]]:
+def _contents(turns: Sequence[Turn], images: Mapping[str, bytes]) -> list[dict[str, Any]]:
     """Return the conversation in turns that alternate, without what is empty."""
     contents: list[dict[str, Any]] = []
-    for turn in request.turns:
-        if turn.role == "system" or not (parts := _parts(turn, request.images)):
+    for turn in turns:
+        if not (parts := _parts(turn, images)):
             continue
         role = "model" if turn.role == "assistant" else "user"
         if contents and contents[-1]["role"] == role:
@@ -104,23 +107,19 @@ def _contents(request: CompletionRequest) -> list[dict[str, Any]]:
 
 
 def _parts(turn: Turn, images: Mapping[str, bytes]) -> list[dict[str, Any]]:
-    """Return pictures before what is said of them, as Google advises; bytes become base64.
+    """Return pictures before what is said of them, as Google advises.
 
     A picture that a model made is its answer, and not a question: it is not shown again.
     """
     shown = turn.images if turn.role == "user" else ()
     parts: list[dict[str, Any]] = [
-        {"inlineData": {"mimeType": image.media_type, "data": images[image.name]}}
+        {"inlineData": {"mimeType": image.media_type, "data": Inlined(images[image.name])}}
         for image in shown
         if image.name in images
     ]
     if turn.text:
         parts.append({"text": turn.text})
     return parts
-
-
-def _is_instruction(turn: Turn) -> bool:
-    return turn.role == "system" and bool(turn.text)
 
 
 def _thinking(request: CompletionRequest, rejected: Collection[str]) -> dict[str, Any] | None:

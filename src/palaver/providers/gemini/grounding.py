@@ -15,11 +15,9 @@ import msgspec
 
 from palaver.domain.events import SourceFound, TextDelta
 from palaver.domain.providers import CompletionEvent
-from palaver.domain.sources import Reason, Source, SourceKind
-from palaver.kit.text import storable
+from palaver.providers.sources import MOST_SOURCES, web_source
 
-MAX_TITLE_LENGTH: Final = 300
-_FOUND: Final = Reason(note="Found by Google's own search.")
+_NOTE: Final = "Found by Google's own search."
 
 
 class Page(msgspec.Struct, gc=False, rename="camel"):
@@ -92,16 +90,24 @@ class Weaver:
         self._chunks = metadata.grounding_chunks or self._chunks
         events: list[CompletionEvent] = []
         for chunk in self._chunks:
-            if chunk.web is not None and chunk.web.uri and chunk.web.uri not in self._numbers:
-                number = self._first + len(self._numbers)
-                self._numbers[chunk.web.uri] = number
-                events.append(SourceFound(_source(number, chunk.web.uri, chunk.web.title)))
+            if chunk.web is not None:
+                events += self._tell(chunk.web)
         for support in metadata.grounding_supports or ():
             end = None if support.segment is None else self._end_of(support.segment)
             for place in support.grounding_chunk_indices or ():
                 if (cited := self._number(place)) is not None:
                     self._mark(cited, end)
         return events
+
+    def _tell(self, page: Page) -> list[CompletionEvent]:
+        if not page.uri or page.uri in self._numbers or len(self._numbers) >= MOST_SOURCES:
+            return []
+        number = self._first + len(self._numbers)
+        source = web_source(number, page.uri, page.title, "", _NOTE)
+        if source is None:
+            return []
+        self._numbers[page.uri] = number
+        return [SourceFound(source)]
 
     def _mark(self, number: int, end: int | None) -> None:
         if end is None or end < self._shown:
@@ -148,11 +154,3 @@ class Weaver:
         self._shown = until
         text = "".join(pieces)
         return [TextDelta(text)] if text else []
-
-
-def _source(number: int, address: str, title: str | None) -> Source:
-    address = storable(address)
-    title = " ".join(storable(title or "").split()) or address
-    return Source(
-        number, SourceKind.WEB, address, title[:MAX_TITLE_LENGTH], url=address, reason=_FOUND
-    )

@@ -2,8 +2,6 @@
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 
-import msgspec
-
 from palaver.domain.errors import ErrorKind, ProviderError
 from palaver.domain.models import ListedModel
 from palaver.domain.providers import (
@@ -19,9 +17,10 @@ from palaver.domain.providers import (
 )
 from palaver.providers import failures
 from palaver.providers.answers import Answer, ErrorSent
+from palaver.providers.bodies import encoded
 from palaver.providers.openai import images, listing, refusals
-from palaver.providers.openai.asking import Asker, Server
-from palaver.providers.openai.citing import Citer
+from palaver.providers.openai.asking import Server, Wording, rejected
+from palaver.providers.openai.citing import Citer, refers_by_number, set_apart
 from palaver.providers.openai.interpreter import Interpreter, SearchingInterpreter
 from palaver.providers.transport import (
     LIST_TIMEOUT_SECONDS,
@@ -44,7 +43,7 @@ class OpenAIProvider:
         key = settings.api_key
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._transport = Transport(settings, headers=headers)
-        self._asker = Asker(settings)
+        self._wording = Wording(settings)
         self._capabilities = Capabilities(streaming=settings.streams)
 
     @property
@@ -83,7 +82,7 @@ class OpenAIProvider:
         if error is not None:
             raise self._refused(refusals.parse(error))
         self._capabilities = best_of(models, streams=self.settings.streams)
-        self._asker.thinkers = frozenset(model.name for model in models if model.profile.thinks)
+        self._wording.thinkers = frozenset(model.name for model in models if model.profile.thinks)
         return models
 
     async def complete(self, request: CompletionRequest) -> AsyncGenerator[CompletionEvent, None]:
@@ -104,7 +103,7 @@ class OpenAIProvider:
         reply = await self._transport.repeated(
             lambda: self._asked(
                 path,
-                lambda: self._asker.image_body(request),
+                lambda: self._wording.image_body(request),
                 model=request.model,
                 wait_seconds=self.settings.whole_timeout_seconds,
                 absent=makes_no_images(self.name),
@@ -139,9 +138,12 @@ class OpenAIProvider:
     async def _begin(self, request: CompletionRequest) -> tuple[Answer, list[CompletionEvent]]:
         """Send the request and wait for the first events of the answer."""
         settings = self.settings
+        refers = request.searches_web and refers_by_number(settings.base_url, request.model)
+        if refers:
+            request = set_apart(request)
         reply = await self._asked(
             "/chat/completions",
-            lambda: self._asker.body(request),
+            lambda: self._wording.body(request),
             model=request.model,
             wait_seconds=self._transport.patience_seconds,
         )
@@ -149,7 +151,7 @@ class OpenAIProvider:
             answer = Answer(
                 settings,
                 reply,
-                self._interpreter(request),
+                self._interpreter(request, refers=refers),
                 sent=lambda error: self._refused(refusals.parse(error), model=request.model),
             )
             return answer, await answer.read()
@@ -157,10 +159,9 @@ class OpenAIProvider:
             reply.close()
             raise
 
-    def _interpreter(self, request: CompletionRequest) -> Interpreter:
+    def _interpreter(self, request: CompletionRequest, *, refers: bool) -> Interpreter:
         if not request.searches_web:
             return Interpreter()
-        refers = "sonar" in request.model
         return SearchingInterpreter(Citer(self.name, first=request.first_source, refers=refers))
 
     async def _asked(
@@ -177,9 +178,10 @@ class OpenAIProvider:
         `absent` is raised where there is nothing at the path.
         """
         while True:
+            known = self._wording.habits.refused(model)
             sent = body()
             reply = await self._transport.open(
-                "POST", path, body=msgspec.json.encode(sent), wait_seconds=wait_seconds
+                "POST", path, body=await encoded(sent), wait_seconds=wait_seconds
             )
             if reply.status == 200:
                 return reply
@@ -187,7 +189,8 @@ class OpenAIProvider:
                 refusal = refusals.parse(await reply.complaint())
             finally:
                 reply.close()
-            if not self._asker.learns(model, reply.status, refusal, sent):
+            field = rejected(reply.status, refusal, sent, known=known)
+            if not self._wording.habits.learn(model, field, known=known):
                 error = self._refused(refusal, reply, model=model)
                 if absent is not None and reply.status in (404, 405, 501):
                     raise absent if error.kind is not ErrorKind.MODEL_NOT_FOUND else error
@@ -195,7 +198,7 @@ class OpenAIProvider:
 
     @property
     def _is_openrouter(self) -> bool:
-        return self._asker.server is Server.OPENROUTER
+        return self._wording.server is Server.OPENROUTER
 
     async def _failure(self, reply: Reply) -> ProviderError:
         return self._refused(refusals.parse(await reply.complaint()), reply)

@@ -11,15 +11,17 @@ https://docs.ollama.com/api/openai-compatibility, https://api-docs.deepseek.com 
 
 import enum
 import re
-from base64 import b64encode
-from collections.abc import Collection, Mapping, Sequence
-from itertools import takewhile
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from itertools import groupby
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from palaver.domain.profiles import profile_by_name
 from palaver.domain.providers import CompletionRequest, ImageRequest, ProviderSettings, Turn
+from palaver.providers.bodies import Inlined
+from palaver.providers.habits import Habits
 from palaver.providers.openai import refusals
+from palaver.providers.turns import told_and_said
 
 _TOKEN_LIMITS: Final = ("max_tokens", "max_completion_tokens")
 _IMAGE_WORDS: Final = (["image", "text"], ["image"])
@@ -60,7 +62,7 @@ class Server(enum.Enum):
         return cls.SWITCHED if host.endswith(tuple(f".{name}" for name in _SWITCHED)) else cls.OTHER
 
 
-class Asker:
+class Wording:
     """Words the requests to one server, and learns what its models refuse to be told."""
 
     def __init__(self, settings: ProviderSettings) -> None:
@@ -70,11 +72,11 @@ class Asker:
         # OpenAI's reasoning models refuse the older name, all others may not know the newer one.
         is_openai = self.server is Server.OPENAI
         self._token_limit = settings.max_tokens_field or _TOKEN_LIMITS[is_openai]
-        self._rejected: dict[str, set[str]] = {}  # by model: fields, and `field=value`
+        self.habits = Habits()  # fields, and `field=value`
 
     def body(self, request: CompletionRequest) -> dict[str, object]:
         """Return the body of a request for an answer."""
-        rejected = self._rejected.get(request.model, set())
+        rejected = self.habits.refused(request.model)
         token_limit = self._token_limit
         if token_limit in rejected:
             token_limit = _TOKEN_LIMITS[token_limit == _TOKEN_LIMITS[0]]
@@ -83,10 +85,7 @@ class Asker:
         samples = self._takes_samplings(request, thinking)
         body: dict[str, object] = {
             "model": request.model,
-            "messages": [
-                {"role": turn.role, "content": _content(turn, request.images)}
-                for turn in _told_at_once(request.turns)
-            ],
+            "messages": self._messages(request),
             "stream": streams,
             "stream_options": {"include_usage": True} if streams else None,
             token_limit: request.max_tokens,
@@ -105,7 +104,7 @@ class Asker:
 
     def image_body(self, request: ImageRequest) -> dict[str, object]:
         """Return the body of a request for a picture."""
-        rejected = self._rejected.get(request.model, set())
+        rejected = self.habits.refused(request.model)
         body: dict[str, object] = {"model": request.model, "user": request.user}
         if self.server is Server.OPENROUTER:
             body |= {
@@ -123,27 +122,21 @@ class Asker:
             if value is not None and name not in rejected
         }
 
-    def learns(
-        self, model: str, status: int, refusal: refusals.Refusal, sent: Mapping[str, object]
-    ) -> bool:
-        """Remember what this model does not take; False where the refusal tells nothing new."""
-        field = refusals.rejected_field(status, refusal, sent)
-        if field is None:
-            return False
-        rejected = self._rejected.setdefault(model, set())
-        # A cap on the answer is never left out: it is what was reserved. It has two names.
-        if field in _TOKEN_LIMITS and not rejected.isdisjoint(_TOKEN_LIMITS):
-            return False
-        if field == "modalities" or (
-            field in refusals.WAYS_TO_THINK and refusals.rejects_value_alone(refusal)
-        ):
-            field = _said(field, sent[field])
-        if field in rejected:
-            return False
-        rejected.add(field)
-        return True
+    def _messages(self, request: CompletionRequest) -> list[dict[str, object]]:
+        """Return the turns as the server takes them: many templates of models are strict.
 
-    def _thinking(self, request: CompletionRequest, rejected: set[str]) -> dict[str, Any]:
+        They take one system turn, at the beginning, and then the user and the model by turns; and
+        OpenRouter asks whoever has the model. The vendors' own servers take one anywhere, where it
+        has more weight than what a user says.
+        """
+        told, said = told_and_said(request.turns)
+        if self.server in (Server.OPENAI, Server.SWITCHED):
+            groups = [[turn] for turn in request.turns[len(told) :]]
+        else:
+            groups = [list(turns) for _, turns in groupby(said, key=lambda turn: turn.role)]
+        return [_message(turns, request.images) for turns in (told, *groups) if turns]
+
+    def _thinking(self, request: CompletionRequest, rejected: Collection[str]) -> dict[str, Any]:
         """Return how to say that the model is to think, or that it is not to."""
         budget = request.thinking_tokens
         if budget is None and not self._thinks(request.model):
@@ -204,22 +197,39 @@ class Asker:
         return {"web_search_options": {}}
 
 
-def _told_at_once(turns: Sequence[Turn]) -> Sequence[Turn]:
-    """Return turns whose first system turns are one: many templates of models take no second."""
-    told = list(takewhile(lambda turn: turn.role == "system", turns))
-    if len(told) < 2:
-        return turns
-    return [Turn("system", "\n\n".join(turn.text for turn in told)), *turns[len(told) :]]
+def rejected(
+    status: int, refusal: refusals.Refusal, sent: Mapping[str, object], *, known: Set[str]
+) -> str | None:
+    """Return what a model says that it does not take, as `Wording.habits` keeps it, if anything.
+
+    A cap on the answer is never left out: it is what was reserved. It has two names.
+    """
+    field = refusals.rejected_field(status, refusal, sent)
+    if field in _TOKEN_LIMITS and not known.isdisjoint(_TOKEN_LIMITS):
+        return None
+    if field == "modalities" or (
+        field in refusals.WAYS_TO_THINK and refusals.rejects_value_alone(refusal)
+    ):
+        return _said(field, sent[field])
+    return field
 
 
-def _content(turn: Turn, images: Mapping[str, bytes]) -> str | list[dict[str, object]]:
-    if not turn.images:
-        return turn.text
-    parts: list[dict[str, object]] = [{"type": "text", "text": turn.text}] if turn.text else []
+def _message(turns: Sequence[Turn], images: Mapping[str, bytes]) -> dict[str, object]:
+    """Return turns of one role as one message."""
+    content: str | list[dict[str, object]]
+    if any(turn.images for turn in turns):
+        content = [part for turn in turns for part in _parts(turn, images)]
+    else:
+        content = "\n\n".join(turn.text for turn in turns if turn.text)
+    return {"role": turns[0].role, "content": content}
+
+
+def _parts(turn: Turn, images: Mapping[str, bytes]) -> Iterator[dict[str, object]]:
+    if turn.text:
+        yield {"type": "text", "text": turn.text}
     for image in turn.images:
-        url = f"data:{image.media_type};base64,{b64encode(images[image.name]).decode()}"
-        parts.append({"type": "image_url", "image_url": {"url": url}})
-    return parts
+        url = Inlined(images[image.name], before=f"data:{image.media_type};base64,")
+        yield {"type": "image_url", "image_url": {"url": url}}
 
 
 def _effort(thinking_tokens: int, max_tokens: int | None) -> str:

@@ -9,7 +9,13 @@ Vendors tell of a source in three ways, and each is understood:
 
 So a mark follows a link, stands for a number of the vendor's, and closes an annotated span that is
 known in time (as in an answer that is not streamed). What was annotated too late, and is not marked
-anywhere, is named at the end of the answer. Pages without a span are sources, and no marks.
+anywhere, is named at the end of the answer. Pages without a span are sources, and no marks. A link
+that is a number, `[[1]](address)` (xAI), is a mark itself.
+
+The prompt may hold passages of ours, which the model is to cite by `[1]` as well. Vendors who are
+known to refer by numbers of their own are shown these under numbers beyond theirs (`set_apart`), so
+that each mark has one meaning. Where a list comes from somebody else, a number that a passage of
+ours has is ours: that it may be the vendor's cannot be told.
 
 Shapes: https://platform.openai.com/docs/guides/tools-web-search,
 https://openrouter.ai/docs/features/web-search, https://docs.perplexity.ai/api-reference.
@@ -21,24 +27,43 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec.structs import replace
 
 from palaver.domain.events import SourceFound, TextDelta
-from palaver.domain.providers import CompletionEvent
-from palaver.domain.sources import Reason, Source, SourceKind
-from palaver.kit.text import storable
+from palaver.domain.passages import renumbered
+from palaver.domain.providers import CompletionEvent, CompletionRequest, Turn
 from palaver.providers.answers import WrongShape, decode_leniently
-from palaver.providers.failures import readable
+from palaver.providers.sources import (
+    MAX_ADDRESS_LENGTH,
+    MAX_TITLE_LENGTH,
+    MOST_SOURCES,
+    web_source,
+)
 
-MOST_SOURCES: Final = 100
-MAX_ADDRESS_LENGTH: Final = 2_000
-MAX_TITLE_LENGTH: Final = 300
-MAX_QUOTE_LENGTH: Final = 500
 _LONGEST_LINK: Final = MAX_TITLE_LENGTH + MAX_ADDRESS_LENGTH
 _ADDRESS: Final = r"https?://(?:[^()\[\]\s]|\([^()\[\]\s]*\))+"
-_LINK: Final = rf"(?<!!)\[([^\[\]\n]+)\]\(({_ADDRESS})\)"
-_MARKED: Final = re.compile(rf"{_LINK}|\[(\d{{1,3}})\](?!\()")
+_LINK: Final = rf"(?<!!)\[([^\[\]\n]+|\[\d{{1,3}}\])\]\(({_ADDRESS})\)"
+_MARKED: Final = re.compile(rf"{_LINK}|\[(\d{{1,3}}(?:, ?\d{{1,3}})*)\](?!\()")
 _WHOLE_LINK: Final = re.compile(_LINK)
-_BEGUN: Final = re.compile(r"\[[^\]\n]*(?:\](?:\(\S*)?)?\Z")
+_BEGUN: Final = re.compile(r"\[(?:\[\d{0,3}\]?|[^\]\n]*)(?:\](?:\(\S*)?)?\Z")
+_NUMBER: Final = re.compile(r"\d+")
+_REFERRING: Final = (".perplexity.ai", ".x.ai")
+
+
+def refers_by_number(base_url: str, model: str) -> bool:
+    """Tell whether a vendor is known to cite what it finds as `[1]`, by its own count."""
+    return "sonar" in model or f".{urlsplit(base_url).hostname or ''}".endswith(_REFERRING)
+
+
+def set_apart(request: CompletionRequest) -> CompletionRequest:
+    """Return a request whose passages have numbers that no page of the vendor's has."""
+
+    def apart(turn: Turn) -> Turn:
+        if turn.role != "system":
+            return turn
+        return replace(turn, text=renumbered(turn.text, by=MOST_SOURCES))
+
+    return replace(request, turns=tuple(map(apart, request.turns)))
 
 
 class Page(msgspec.Struct, gc=False):
@@ -78,10 +103,14 @@ class Citer:
     """Finds the sources of one answer, numbers them, and marks them in its text."""
 
     def __init__(self, vendor: str, *, first: int, refers: bool = False) -> None:
-        """Number from `first`; `refers` tells that `[1]` in the text is the vendor's own."""
+        """Number from `first`; `refers` tells that `[1]` in the text is the vendor's own.
+
+        Then the passages before `first` were `set_apart`.
+        """
         self.vendor = vendor
         self.first = first
         self.refers = refers
+        self._are_apart = refers
         self._numbers: dict[str, int] = {}  # by address
         self._told: set[int] = set()
         self._spans: list[tuple[int, int, int]] = []  # end, start, number: of text still to come
@@ -99,7 +128,8 @@ class Citer:
         events: list[CompletionEvent] = []
         listed = chunk.search_results or chunk.citations
         for at, page in enumerate(_pages(listed)):
-            self._number(page, events, number=self.first + at)
+            place = self.first + at  # unless a link took it, before the list was known
+            self._number(page, events, number=None if place in self._told else place)
             self.refers = True
         for choice in chunk.choices or ():
             text = choice.delta or choice.message or _Text()
@@ -138,11 +168,13 @@ class Citer:
         marks: dict[tuple[int, int], int] = {}  # where the mark stands, of which number → start
         pieces: list[str] = []
         for match in _MARKED.finditer(text):
-            title, address, reference = match.groups()
-            if reference is None:
-                page = Page(address, title)
-                if (number := self._number(page, events, is_link=True)) is not None:
-                    marks[match.end(), number] = match.start()
+            title, address, _ = match.groups()
+            if address is None:
+                continue
+            is_mark = title.startswith("[")
+            number = self._number(Page(address, None if is_mark else title), events, is_link=True)
+            if number is not None and not is_mark:
+                marks[match.end(), number] = match.start()
         end = self._position + len(text)
         for span in [span for span in self._spans if span[0] <= end]:
             self._spans.remove(span)
@@ -161,17 +193,29 @@ class Citer:
 
     def _referring(self, text: str) -> str:
         """Return the text with the vendor's own numbers, from 1, turned into ours."""
-        if not self.refers:
-            return text
+        return _MARKED.sub(self._meant, text)
 
-        def renumbered(match: re.Match[str]) -> str:
-            if match[3] is None or int(match[3]) < 1:
-                return match[0]
-            number = self.first - 1 + int(match[3])
-            self._marked[number] = self._position
-            return f"[{number}]"
+    def _meant(self, match: re.Match[str]) -> str:
+        title, address, _ = match.groups()
+        if address is None:
+            return _NUMBER.sub(lambda found: str(self._ours(int(found[0]))), match[0])
+        if not title.startswith("["):
+            return match[0]
+        number = self._numbers.get(address)
+        if number is None:
+            return f"{title}({address})"  # a link as any other
+        self._marked[number] = self._position
+        return f"[{number}]"
 
-        return _MARKED.sub(renumbered, text)
+    def _ours(self, number: int) -> int:
+        """Return our number for one that stands in the text."""
+        if self._are_apart and MOST_SOURCES < number < MOST_SOURCES + self.first:
+            return number - MOST_SOURCES
+        if not self.refers or number < 1 or (number < self.first and not self._are_apart):
+            return number
+        number += self.first - 1
+        self._marked[number] = self._position
+        return number
 
     def _number(
         self,
@@ -189,21 +233,14 @@ class Citer:
             number = max(self._told, default=self.first - 1) + 1
         if number in self._told:
             return number
-        host = _host(address)
-        if not host or number >= self.first + MOST_SOURCES:
+        note = "Linked in the answer of" if is_link else "Found by"
+        quote = page.content or page.snippet or ""
+        note = f"{note} {self.vendor}'s own search."
+        source = web_source(number, address, page.title, quote, note)
+        if source is None or number >= self.first + MOST_SOURCES:
             return None
         self._numbers.setdefault(address, number)
         self._told.add(number)
-        note = "Linked in the answer of" if is_link else "Found by"
-        source = Source(
-            index=number,
-            kind=SourceKind.WEB,
-            id=address,
-            title=readable(page.title)[:MAX_TITLE_LENGTH] or host,
-            url=address,
-            reason=Reason(note=f"{note} {self.vendor}'s own search."),
-            quote=storable(page.content or page.snippet or "")[:MAX_QUOTE_LENGTH],
-        )
         events.append(SourceFound(source))
         return number
 
@@ -211,6 +248,7 @@ class Citer:
 def _begun(text: str) -> int:
     """Return where a link may begin that has not ended; the length of the text where none does."""
     begun = text.rfind("[")
+    begun -= text[:begun].endswith("[") if begun > 0 else 0
     if (
         0 <= len(text) - begun <= _LONGEST_LINK
         and _BEGUN.match(text, begun)
@@ -245,14 +283,3 @@ def _annotated(annotations: Any) -> Iterator[Page]:
             continue
         if page is not None:
             yield page
-
-
-def _host(address: str) -> str:
-    """Return the host of a web address that can be shown and stored; "" for any other."""
-    if len(address) > MAX_ADDRESS_LENGTH or not address.isprintable() or " " in address:
-        return ""
-    try:
-        parts = urlsplit(address)
-        return (parts.hostname or "") if parts.scheme in ("http", "https") else ""
-    except ValueError:
-        return ""
