@@ -155,6 +155,12 @@ async def test_more_text_than_can_be_taken_is_refused(extractor: ChildExtractor)
         await extractor.extract(b"a\n\n" * 500_001, "text/plain")
 
 
+async def test_a_single_broken_character_makes_no_text_another_file(
+    extractor: ChildExtractor,
+) -> None:
+    assert (await extractor.extract(b"Price \x00 5", "text/plain")).text == "Price  5"
+
+
 async def test_a_kind_that_nobody_reads_is_refused(extractor: ChildExtractor) -> None:
     with pytest.raises(ExtractionError, match="Files of this kind"):
         await extractor.extract(b"x", "application/octet-stream")

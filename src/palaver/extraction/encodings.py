@@ -1,5 +1,9 @@
 """From bytes to text: what a file declares, what its bytes tell, and at last a guess.
 
+A guess asks which letters beyond ASCII a language has, and whether whole words consist of them.
+(`charset-normalizer` looks for noise, and takes every second of the texts of
+`tests/extraction/languages.py` for something else: they are too short.)
+
 No byte fails: what an encoding does not know becomes U+FFFD.
 """
 
@@ -41,19 +45,69 @@ _READ_AS: Final = {
     "utf-16": "utf-16-le",
 }
 
+_CHINESE: Final = "[的一是不了在人有我他這中大来來上國国个個到说說们們为為和地，。]"
+_JAPANESE: Final = "[\u3040-\u30fa\u30fc、。]"
+_CYRILLIC: Final = "[оаеинтсрвлкмдпуіъя]"
+_GREEK: Final = "[αοιετσνηυρπκςίμλόήάδέ]"
 _TYPICAL: Final = (
     # What a text in this encoding has most of beyond ASCII, and how much of that at the least.
-    ("cp932", re.compile("[\u3040-\u30fa\u30fc、。]"), 0.35),
-    ("euc_jp", re.compile("[\u3040-\u30fa\u30fc、。]"), 0.35),
-    ("gb18030", re.compile("[的一是不了在人有我他这中大来上国个到说们为和地，。]"), 0.12),
-    ("big5", re.compile("[的一是不了在人有我他這中大來上國個到說們為和地，。]"), 0.12),
+    ("cp932", re.compile(_JAPANESE), 0.35),
+    ("euc_jp", re.compile(_JAPANESE), 0.35),
+    ("gb18030", re.compile(_CHINESE), 0.12),
+    ("big5", re.compile(_CHINESE), 0.12),
     ("cp949", re.compile("[이다는을가에의고하지로한은어나를기사도시]"), 0.2),
-    ("cp1251", re.compile("[а-яё]"), 0.75),
-    ("koi8_r", re.compile("[а-яё]"), 0.75),
-    ("cp1256", re.compile("[اليمنوتربةعدسفهك]"), 0.7),
-    ("cp1253", re.compile("[α-ωάέήίόύώ]"), 0.75),
 )
+_TYPICAL_OF_SCRIPTS: Final = (
+    ("cp1251", re.compile(_CYRILLIC), 0.65),
+    ("koi8_r", re.compile(_CYRILLIC), 0.65),
+    ("cp1253", re.compile(_GREEK), 0.7),
+    ("iso8859_7", re.compile(_GREEK), 0.7),
+    ("cp1255", re.compile("[יוהלארתבשמנח]"), 0.6),
+    ("cp1256", re.compile("[اليمنوتربةعدسفهك]"), 0.7),
+    ("cp874", re.compile("[านรกเงมยลวดทสตะปบค\u0e48\u0e49\u0e34-\u0e39\u0e31\u0e4c]"), 0.65),
+)
+_LETTERS: Final = (
+    # Which letters beyond ASCII a language has that is written in Latin ones. Where two explain a
+    # text alike, the first one does: what most people write stands first.
+    ("cp1252", "äöüßé"),
+    ("cp1252", "àâæçéèêëîïôœùûüÿ"),
+    ("cp1252", "áéíñóúü¿¡ªº"),
+    ("cp1252", "áâãàçéêíóôú", "õ(?=e)"),
+    ("cp1252", "àèéìîòóù"),
+    ("cp1252", "åäöé"),
+    ("cp1252", "æøåéóòô"),
+    ("cp1252", "ëïéöüè"),
+    ("cp1252", "àçèéíïòóúü·"),
+    ("cp1254", "çğıöşüâîûİ"),
+    ("cp1252", "áðéíóúýþæö"),
+    ("cp1250", "ąćęłńóśźż"),
+    ("cp1250", "áčďéěíňóřšťúůýž"),
+    ("cp1250", "áéíóöőúüű"),
+    ("cp1250", "ăâîşţ"),
+    ("cp1250", "čćđšž"),
+    ("cp1250", "áäčďéíĺľňóôŕšťúýž"),
+    ("iso8859_2", "ąćęłńóśźż"),
+    ("iso8859_2", "áčďéěíňóřšťúůýž"),
+    ("iso8859_2", "áéíóöőúüű"),
+    ("iso8859_2", "čćđšž"),
+    ("iso8859_2", "áäčďéíĺľňóôŕšťúýž"),
+    ("cp1257", "ąčęėįšųūž"),
+    ("cp1257", "āčēģīķļņšūž"),
+    ("cp1252", "äöüõšž"),
+)
+_ASCII: Final = re.compile("[\x00-\x7f]+")
+_LATIN: Final = tuple(
+    # Not by a flag: small dotless i is the same letter as i to one.
+    (encoding, re.compile("|".join((f"[{letters}{_ASCII.sub('', letters.upper())}]", *more))))
+    for encoding, letters, *more in _LETTERS
+)
+_PUNCTUATION: Final = re.compile(r"[^\x00-\x7f\w\x80-\x9f¹²³¼½¾¿¡·¶±¦´¸¨]")
+"""What stands in texts of all languages alike; the rest is a letter of another encoding."""
+
+_WORDS: Final = re.compile(rb"[A-Za-z\x80-\xff]+")
+_ASCII_LETTERS: Final = bytes(range(65, 91)) + bytes(range(97, 123))
 _SAMPLE_BYTES: Final = 1 << 16
+_CUT_OFF: Final = "unexpected end of data"
 _HIGH: Final = re.compile("[^\x00-\x7f]")
 _CHARSET: Final = re.compile(r"""charset\s*=\s*["']?\s*([\w.:-]{1,40})""", re.IGNORECASE)
 _NO_TEXT: Final = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffd]")
@@ -71,7 +125,7 @@ def decode(content: bytes, charset: str | None = None) -> str:
     encoding, start = _encoding(content, charset)
     text = content[start:].decode(encoding, "replace")
     sample = text[:_SAMPLE_BYTES]
-    if len(_NO_TEXT.findall(sample)) > len(sample) * _MAX_SHARE_OF_NO_TEXT:
+    if len(_NO_TEXT.findall(sample)) > 1 + len(sample) * _MAX_SHARE_OF_NO_TEXT:
         raise refuse(content, "text")
     return clean(text)
 
@@ -84,7 +138,8 @@ def _encoding(content: bytes, charset: str | None) -> tuple[str, int]:
     try:
         content.decode()
     except UnicodeDecodeError as error:
-        is_utf_8 = error.start > 0 and error.end >= len(content) - 3  # cut off in a character
+        # Cut off in a character, after others that were whole ones.
+        is_utf_8 = error.reason == _CUT_OFF and not content[: error.start].isascii()
     else:
         is_utf_8 = True
     declared = _known(charset)
@@ -112,14 +167,39 @@ def _looks_like_utf_16(content: bytes) -> bool:
 
 
 def _guess(sample: bytes) -> str:
-    best, most = "cp1252", 1.0
-    for encoding, typical, least in _TYPICAL:
-        try:
-            text = codecs.getincrementaldecoder(encoding)().decode(sample)
-        except UnicodeDecodeError:
-            continue
-        others = len(_HIGH.findall(text))
-        points = len(typical.findall(text)) / max(others, 1) / least
+    """Return what a text is most like. Without a letter beyond ASCII, that is Western European."""
+    candidates = _TYPICAL if _is_latin(sample) else _TYPICAL + _TYPICAL_OF_SCRIPTS
+    best, most = "", 1.0
+    for encoding, typical, least in candidates:
+        points = _share(sample, encoding, typical) / least
         if points > most:
             best, most = encoding, points
-    return best
+    if best:
+        return best
+    shares = [_share(sample, encoding, letters) for encoding, letters in _LATIN]
+    return _LATIN[shares.index(max(shares))][0]
+
+
+def _is_latin(sample: bytes) -> bool:
+    """Tell whether most bytes beyond ASCII stand in words that have letters of ASCII as well.
+
+    Words of Cyrillic or Greek have none; a single letter, such as "à", tells nothing.
+    """
+    mixed = whole = 0
+    for word in _WORDS.findall(sample):
+        high = word.translate(None, _ASCII_LETTERS)
+        if len(high) < len(word):
+            mixed += len(high)
+        elif len(high) > 1:
+            whole += len(high)
+    return mixed >= whole
+
+
+def _share(sample: bytes, encoding: str, typical: re.Pattern[str]) -> float:
+    """Return how many of a text's characters beyond ASCII are typical ones, from 0 to 1."""
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(sample)
+    except UnicodeDecodeError:
+        return 0.0
+    others = len(_HIGH.findall(text)) - len(_PUNCTUATION.findall(text))
+    return len(typical.findall(text)) / max(others, 1)
