@@ -21,7 +21,7 @@ from palaver.kit.clock import SECOND
 FILE_MAX_BYTES: Final = 32 * 1024 * 1024
 UNTITLED: Final = "Untitled"
 TRIES_MAX: Final = 3
-UNREADABLE: Final = "This file could not be read."
+UNREADABLE: Final = "This file could not be read. Save it anew or as text, and add it again."
 
 PLAIN: Final = "text/plain"
 MARKDOWN: Final = "text/markdown"

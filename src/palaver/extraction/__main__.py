@@ -58,9 +58,9 @@ def main() -> None:
     except ExtractionError as error:
         tell(Refused(error.message))
     except MemoryError:
-        tell(Refused("The file needs too much memory to be read."))
+        tell(Refused("The file needs too much memory to be read. Give it in parts."))
     except RecursionError:
-        tell(Refused("The file is nested too deeply."))
+        tell(Refused("The file is nested too deeply. Save it as text, and give that."))
 
 
 def _described(kind: type[BaseException], trace: TracebackType | None) -> str:

@@ -29,13 +29,16 @@ _MAX_DEPTH: Final = 150
 _MAIN: Final = "word/document.xml"
 _OLD_OFFICE: Final = b"\xd0\xcf\x11\xe0"
 _ENCRYPTED: Final = "EncryptedPackage".encode("utf-16-le")
+_PROTECTED: Final = "The document is protected by a password. Save it without one."
+_DAMAGED: Final = "The document is damaged. Open it in a word processor, and save it anew."
+_AS_PDF: Final = "Save it as PDF or text, and give that."
 _NO_DOCX: Final = "a Word document (DOCX)"
 
 
 def read_docx(content: bytes, on_progress: Callable[[float], None]) -> Extracted:
     """Read a Word document. Raises `ExtractionError`."""
     if content.startswith(_OLD_OFFICE) and _ENCRYPTED in content:
-        raise ExtractionError("The document is protected by a password.")
+        raise ExtractionError(_PROTECTED)
     if not content.startswith(b"PK"):
         raise refuse(content, _NO_DOCX)
     title = _look_through(content)
@@ -60,7 +63,9 @@ def _look_through(content: bytes) -> str | None:
             infos = archive.infolist()
             _weigh(infos)
             if _MAIN not in {info.filename for info in infos}:
-                raise ExtractionError(f"The file is not {_NO_DOCX}. It is another ZIP archive.")
+                raise ExtractionError(
+                    f"The file is not {_NO_DOCX}. It is another ZIP archive: unpack it."
+                )
             title = None
             for info in infos:
                 if _is_xml(info):
@@ -68,22 +73,24 @@ def _look_through(content: bytes) -> str | None:
                     title = found if info.filename == "docProps/core.xml" else title
             return title
     except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
-        raise ExtractionError("The document is damaged.") from error
+        raise ExtractionError(_DAMAGED) from error
 
 
 def _weigh(infos: list[zipfile.ZipInfo]) -> None:
     if len(infos) > _MAX_FILES:
-        raise ExtractionError("The document consists of too many files.")
+        raise ExtractionError(f"The document consists of too many files. {_AS_PDF}")
     total = 0
     for info in infos:
         if info.flag_bits & 1:
-            raise ExtractionError("The document is protected by a password.")
+            raise ExtractionError(_PROTECTED)
         if not _is_xml(info):
             continue
         total += info.file_size
         is_bomb = info.file_size > max(_SMALL_BYTES, info.compress_size * _MAX_RATIO)
         if is_bomb or total > _MAX_XML_BYTES:
-            raise ExtractionError("The document is far larger unpacked than it should be.")
+            raise ExtractionError(
+                f"The document is far larger unpacked than it should be. {_AS_PDF}"
+            )
 
 
 def _is_xml(info: zipfile.ZipInfo) -> bool:
@@ -100,7 +107,9 @@ def _look_into(xml: bytes) -> str | None:
         nonlocal depth, title
         depth += 1
         if depth > _MAX_DEPTH:
-            raise ExtractionError(f"The document is nested deeper than {_MAX_DEPTH} levels.")
+            raise ExtractionError(
+                f"The document is nested deeper than {_MAX_DEPTH} levels. {_AS_PDF}"
+            )
         if title is None and depth == 2 and name == "http://purl.org/dc/elements/1.1/ title":
             title = []
             parser.CharacterDataHandler = title.append
@@ -111,7 +120,9 @@ def _look_into(xml: bytes) -> str | None:
         parser.CharacterDataHandler = None
 
     def refuse_entities(*_: object) -> None:
-        raise ExtractionError("The document declares entities, as no Word document does.")
+        raise ExtractionError(
+            f"The document declares entities, as no Word document does. {_AS_PDF}"
+        )
 
     parser.StartElementHandler = start
     parser.EndElementHandler = end
@@ -119,5 +130,5 @@ def _look_into(xml: bytes) -> str | None:
     try:
         parser.Parse(xml, True)
     except expat.ExpatError as error:
-        raise ExtractionError("The document is damaged.") from error
+        raise ExtractionError(_DAMAGED) from error
     return "".join(title) if title else None

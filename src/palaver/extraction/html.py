@@ -232,7 +232,10 @@ def _walk(
                 continue
             path.append(node)
             if len(path) > MAX_DEPTH:
-                raise ExtractionError(f"The file is nested deeper than {MAX_DEPTH} levels.")
+                raise ExtractionError(
+                    f"The file is nested deeper than {MAX_DEPTH} levels. Save it as text, and give "
+                    "that."
+                )
             node = node.first_child
 
 

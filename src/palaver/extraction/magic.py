@@ -30,5 +30,9 @@ def kind_of(content: bytes) -> str | None:
 def refuse(content: bytes, wanted: str) -> ExtractionError:
     """Return the refusal of a file that is not `wanted`: "a PDF"."""
     kind = kind_of(content)
-    what = f"It is {kind}." if kind else "It is damaged, or something else."
+    what = (
+        f"It is {kind}: give it with the ending of its kind, or convert it."
+        if kind
+        else "It is damaged, or something else: save it anew."
+    )
     return ExtractionError(f"The file is not {wanted}. {what}")

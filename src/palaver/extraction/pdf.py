@@ -59,7 +59,7 @@ def read_pdf(content: bytes, on_progress: Callable[[float], None]) -> Extracted:
         raise ExtractionError(
             "The PDF holds pictures of pages and no text. Recognise its text first (OCR)."
             if _has_pictures(pdf)
-            else "The PDF holds no text."
+            else "The PDF holds no text. Look whether it is the one that you mean."
         )
     writer = Writer()
     starts = []
@@ -80,8 +80,12 @@ def _opened(content: bytes) -> pypdfium2.PdfDocument:
         return pypdfium2.PdfDocument(content)
     except pypdfium2.PdfiumError as error:
         if error.err_code == pdfium.FPDF_ERR_PASSWORD:
-            raise ExtractionError("The PDF is protected by a password.") from error
-        raise ExtractionError("The PDF is damaged.") from error
+            raise ExtractionError(
+                "The PDF is protected by a password. Save it without one."
+            ) from error
+        raise ExtractionError(
+            "The PDF is damaged. Open it, and print it into a new one."
+        ) from error
 
 
 def _read_pages(

@@ -20,7 +20,7 @@ MAX_PIXELS: Final = 50_000_000
 _ORIENTATION: Final = 0x0112
 _JPEG_QUALITY: Final = 90
 _FORMATS: Final = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": None}
-_DAMAGED: Final = "The picture is damaged."
+_DAMAGED: Final = "The picture is damaged. Save it anew."
 
 # What a JPEG needs to be seen: all but notes, and what only applications read. Of these the one
 # that says how Adobe's colours are meant stays.
@@ -37,10 +37,10 @@ def clean(content: bytes, *, max_side: int = MAX_SIDE) -> Picture:
     try:
         with Image.open(io.BytesIO(content), formats=list(_FORMATS)) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise ExtractionError("The picture has more than 50 million pixels.")
+                raise ExtractionError("The picture has more than 50 million pixels. Scale it down.")
             return _clean(image, content, max_side)
     except UnidentifiedImageError as error:
-        raise ExtractionError("The file is no PNG, JPEG, WebP or GIF.") from error
+        raise ExtractionError("The file is no PNG, JPEG, WebP or GIF. Save it as one.") from error
     except (OSError, SyntaxError, ValueError, struct.error, IndexError, EOFError) as error:
         raise ExtractionError(_DAMAGED) from error
 

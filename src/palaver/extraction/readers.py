@@ -43,4 +43,6 @@ def reader_of(job: Job) -> Reader:
         from palaver.extraction.plain import read_plain
 
         return lambda content, _: read_plain(content, charset=charset)
-    raise ExtractionError("Files of this kind cannot be read.")
+    raise ExtractionError(
+        "Files of this kind cannot be read. Give text, Markdown, HTML, PDF or DOCX."
+    )

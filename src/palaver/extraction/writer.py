@@ -17,9 +17,13 @@ MAX_TITLE_CODE_POINTS: Final = 200
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ufeff\ufffe\uffff\ud800-\udfff]")
 _NEWLINES: Final = re.compile("\r\n?|[\x0c\x85\u2028\u2029]")
 
-TOO_MUCH: Final = "The file holds more text than can be taken: more than 20 million characters."
-TOO_MANY: Final = "The file holds more paragraphs than can be taken: more than 500,000."
-NOTHING: Final = "The file holds no text."
+TOO_MUCH: Final = (
+    "The file holds more text than can be taken: more than 20 million characters. Give it in parts."
+)
+TOO_MANY: Final = (
+    "The file holds more paragraphs than can be taken: more than 500,000. Give it in parts."
+)
+NOTHING: Final = "The file holds no text. Look whether it is the one that you mean."
 
 
 class Writer:

@@ -47,7 +47,9 @@ _COMMAND: Final = ("-I", "-X", "utf8", "-m", "palaver.extraction")
 _BUFFER_BYTES: Final = 1 << 20
 _MAX_ANSWER_BYTES: Final = 256 << 20
 _MAX_REASON: Final = 300
-_DAMAGED: Final = "The file is damaged, or made to be hard to read."
+_DAMAGED: Final = (
+    "The file is damaged, or made to be hard to read. Open it, and save it anew or as text."
+)
 _CLOSED: Final = "the extractor is closed"
 _TOO_LONG: Final = (
     "The file takes too long to be read. Give it in parts, or try again when the server is less "

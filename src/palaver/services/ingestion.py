@@ -40,7 +40,7 @@ REST_SECONDS: Final = 0.005  # after a transaction, at most: what comes meanwhil
 TERMS: Final = 300  # in one transaction, as many postings as they have: about 2 ms as well
 GROUP: Final = 2_000  # chunks whose postings are written together: a row for each term
 TEXT_LENGTH: Final = 4 * PIECE_LENGTH
-LOST: Final = "The file of this document is no longer there."
+LOST: Final = "The file is no longer there. Delete this document, and add it again."
 
 _READ: Final = 0.7  # how far a document is once it is text
 
