@@ -21,7 +21,7 @@ from palaver.kit.clock import SECOND, Clock, system_clock
 from palaver.main import House, opened
 from palaver.services.identity import Identity
 from palaver.web.call import CSRF_COOKIE, DEVICE_COOKIE, SESSION_COOKIE
-from palaver.web.server import Connection
+from palaver.web.server import configuration
 from tests.cast import PASSWORD, SECRET_KEY, a_registration, identity_over
 
 HERE = Client(address="127.0.0.1", user_agent="tests")
@@ -234,7 +234,10 @@ class Palaver:
 async def running(settings: Settings, *, clock: Clock = system_clock) -> AsyncIterator[Palaver]:
     """Open a house and serve it; its settings must have `tests.cast.SECRET_KEY`."""
     assert settings.secret_key == SECRET_KEY
-    async with opened(settings, clock=clock) as house, served(house.app) as base_url:
+    async with (
+        opened(settings, clock=clock) as house,
+        served(house.app, trusted_proxies=settings.trusted_proxies) as base_url,
+    ):
         palaver = Palaver(house, base_url, clock)
         try:
             yield palaver
@@ -243,18 +246,12 @@ async def running(settings: Settings, *, clock: Clock = system_clock) -> AsyncIt
 
 
 @contextlib.asynccontextmanager
-async def served(app: ASGIApp) -> AsyncIterator[str]:
+async def served(
+    app: ASGIApp, *, trusted_proxies: tuple[str, ...] = ("127.0.0.1",)
+) -> AsyncIterator[str]:
     """Serve an application on a loopback port, as `palaver serve` does; gives its address."""
-    config = uvicorn.Config(
-        app,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        loop="none",
-        http=Connection,
-        ws="none",
-        timeout_graceful_shutdown=1,
-    )
+    config = configuration(app, trusted_proxies=trusted_proxies)
+    config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)

@@ -97,6 +97,11 @@ from palaver.web.server import serve as serve_http
 from palaver.web.settings import WebSettings
 
 WEBHOOK_SECRETS: Final = "webhooks"  # what their secrets are sealed for
+HSTS: Final = {
+    "off": "",
+    "host": "max-age=63072000",
+    "subdomains": "max-age=63072000; includeSubDomains",
+}
 DRAIN_SECONDS: Final = 5.0
 """How long running answers may take to end when the server stops; the rest is handed over."""
 
@@ -321,6 +326,7 @@ def application(settings: Settings, services: Services) -> ASGIApp:
             public_url=settings.public_url,
             cookies_cross_site=settings.cookies_cross_site,
             allowed_origins=settings.cors_origins,
+            hsts=HSTS[settings.hsts],
             version=__version__,
         ),
         fallback=PAGES,

@@ -1,6 +1,7 @@
 """Request bodies: strict, and every wrong field is named at once."""
 
 import enum
+import json
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -8,7 +9,7 @@ import pytest
 from msgspec import Meta, Struct
 
 from palaver.domain.errors import DomainError, ErrorKind, Fault, InvalidInput
-from palaver.web.bodies import FORM, Int64, decode_body, decode_json
+from palaver.web.bodies import FORM, JSON_MAX_DEPTH, Int64, decode_body, decode_json
 
 
 class Colour(enum.Enum):
@@ -187,3 +188,46 @@ def test_any_json_is_either_taken_or_refused() -> None:
                 refused.append(error)
     assert refused
     assert all(error.faults for error in refused)
+
+
+class Kept(Struct):
+    metadata: dict[str, object] | None = None
+    text: str = ""
+
+
+def nested(times: int, opening: str, closing: str) -> bytes:
+    """Return a body in whose metadata, two levels deep itself, brackets are opened so often."""
+    return f'{{"metadata": {{"x": {opening * times}1{closing * times}}}}}'.encode()
+
+
+@pytest.mark.parametrize(("opening", "closing"), [('{"a":', "}"), ("[", "]"), ('[{"]":', "}]")])
+def test_what_lies_too_deep_is_refused(opening: str, closing: str) -> None:
+    times = (JSON_MAX_DEPTH - 2) // len(closing)
+    decode_json(nested(times, opening, closing), Kept)
+    for more in (1, 500, 100_000):
+        with pytest.raises(InvalidInput) as caught:
+            decode_json(nested(times + more, opening, closing), Kept)
+        assert caught.value.faults[0].fault is Fault.MALFORMED
+        assert "64 levels" in caught.value.faults[0].message
+
+
+def test_only_brackets_that_nest_count_as_depth() -> None:
+    texts = ["[" * 1000, '{\\"' * 1000, '\\\\" + "', '"[' * 100, '\\u005b"[' * 100]
+    for text in texts:
+        body = json.dumps({"text": text}).encode()
+        assert decode_json(body, Kept).text == text
+    many = {"metadata": {"list": [[1], {"a": [2]}] * 1000}, "text": "{" * 1000}
+    assert decode_json(json.dumps(many).encode(), Kept).metadata == many["metadata"]
+
+
+def test_an_endless_text_is_looked_through_once() -> None:
+    with pytest.raises(InvalidInput):
+        decode_json(b'{"text": "' + b'\\"[' * 300_000, Kept)
+    with pytest.raises(InvalidInput):
+        decode_json(b"[" * 2_000_000, Kept)
+
+
+def test_a_form_has_not_so_many_fields() -> None:
+    content = b"&".join(b"name%d=x" % number for number in range(101))
+    with pytest.raises(InvalidInput):
+        decode_body(content, FORM, Form, takes_form=True)

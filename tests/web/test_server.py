@@ -142,13 +142,16 @@ async def test_whoever_does_not_read_counts_as_gone(
     async def flood(scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "http.response.start", "status": 200, "headers": []})
+
+        async def leave() -> None:
+            assert (await receive())["type"] == "http.disconnect"
+            has_left.set()
+
         async with asyncio.TaskGroup() as group:
-            leaving = group.create_task(receive())
-            while not leaving.done():
+            _ = group.create_task(leave())
+            while not has_left.is_set():
                 await send({"type": "http.response.body", "body": b"x" * size, "more_body": True})
                 await asyncio.sleep(0)
-        assert leaving.result()["type"] == "http.disconnect"
-        has_left.set()
 
     async with served(flood) as address:
         port = int(address.rpartition(":")[2])

@@ -36,6 +36,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "How people reach the server, when a proxy stands before it.",
         ),
     ] = None
+    hsts: Annotated[
+        Literal["off", "host", "subdomains"],
+        _value(
+            "off, host or subdomains",
+            "Whether browsers that have come by HTTPS never come by HTTP again, for two years "
+            "(`Strict-Transport-Security`): to this host, or to all hosts below it as well.",
+        ),
+    ] = "host"
     trusted_proxies: Annotated[
         tuple[str, ...],
         _value(

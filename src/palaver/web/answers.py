@@ -21,6 +21,20 @@ HEADERS: Final = ("x-request-id", "retry-after")
 COOKIE_SECONDS: Final = 400 * 24 * 3600
 """The most that browsers keep. When a session ends is the server's to say: it slides with use."""
 
+POLICY: Final = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox"
+"""For what is no page: should a browser ever show it as one, it can do nothing."""
+
+_SAFE: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", POLICY.encode()),
+)
+"""What every answer bears that does not know better: `ui` and `web.html` do."""
+
+_SAFE_NAMES: Final = frozenset(name for name, _ in _SAFE)
+
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 
 
@@ -41,8 +55,13 @@ def wants_page(call: Call) -> bool:
 
 
 def finish(call: Call, response: Response) -> Response:
-    """Give an answer its request id, when to try again, and the cookies that were asked for."""
-    response.headers["x-request-id"] = call.request_id
+    """Give an answer its request id, when to try again, what browsers must know, and cookies."""
+    headers = response.raw_headers
+    headers.append((b"x-request-id", call.request_id.encode()))
+    given = {name for name, _ in headers} & _SAFE_NAMES
+    headers += [header for header in _SAFE if header[0] not in given] if given else _SAFE
+    if call.is_secure and call.settings.hsts:
+        headers.append((b"strict-transport-security", call.settings.hsts.encode()))
     if response.status_code in {429, 503}:
         response.headers.setdefault("retry-after", "1")
     for cookie in call.new_cookies:

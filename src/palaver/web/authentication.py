@@ -2,12 +2,11 @@
 
 import re
 from typing import Final
-from urllib.parse import parse_qsl
 
 from palaver.domain.api_keys import MARK
 from palaver.domain.errors import DomainError, ErrorKind
 from palaver.domain.users import Actor
-from palaver.web.bodies import FORM
+from palaver.web.bodies import FORM, form_fields
 from palaver.web.call import SESSION_COOKIE, Call
 from palaver.web.endpoint import Access, Csrf, Endpoint
 from palaver.web.scopes import check_scopes
@@ -89,7 +88,7 @@ async def _csrf_token(call: Call, endpoint: Endpoint) -> str | None:
     if (call.header(b"content-type") or "").partition(";")[0].strip().lower() != FORM:
         return None
     content = await call.content(max_bytes=endpoint.max_bytes)
-    return dict(parse_qsl(content.decode("utf-8", "replace"))).get(CSRF_FIELD)
+    return form_fields(content).get(CSRF_FIELD) or None
 
 
 def is_foreign(call: Call) -> bool:

@@ -21,10 +21,16 @@ Int64 = Annotated[int, msgspec.Meta(ge=-INT64_MAX - 1, le=INT64_MAX)]
 
 FORM: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
+JSON_MAX_DEPTH: Final = 64
+"""How deep objects and lists of a body may lie in one another: what walks them calls itself."""
+
+FORM_MAX_FIELDS: Final = 100
+
 MALFORMED: Final = "The body is not valid JSON: "
 """What the message of such a fault begins with; the decoder's own words and a full stop follow."""
 
 NUL: Final = "Text may not contain the NUL character."
+_BRACKETS: Final = re.compile(rb'[\[{}\]]|"(?:[^"\\]|\\.)*+"?+', re.DOTALL)
 _AT: Final = re.compile(r" - at `\$([^`]*)`$")
 _STEP: Final = re.compile(r"\.([^.\[]+)|\[(\d*|\.\.\.)\]")
 _LENGTH: Final = re.compile(r"of length (>=|<=) (\d+)")
@@ -73,8 +79,7 @@ def decode_body(
         return convert({}, shape)
     media_type = content_type.partition(";")[0].strip().lower()
     if takes_form and media_type == FORM:
-        text = content.decode("utf-8", "replace")
-        return convert(dict(parse_qsl(text, keep_blank_values=True)), shape)
+        return convert(form_fields(content), shape)
     if media_type != "application/json" and not media_type.endswith("+json"):
         wanted = "application/json"
         if takes_form or takes_upload:
@@ -83,8 +88,21 @@ def decode_body(
     return decode_json(content, shape)
 
 
+def form_fields(content: bytes) -> dict[str, str]:
+    """Return the fields of a form; raises `InvalidInput` where there are too many."""
+    text = content.decode("utf-8", "replace")
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=FORM_MAX_FIELDS))
+    except ValueError:
+        message = f"Use at most {FORM_MAX_FIELDS} fields."
+        fault = FieldFault(("body",), Fault.TOO_LONG, message, limit=FORM_MAX_FIELDS)
+        raise InvalidInput([fault]) from None
+
+
 def decode_json(content: bytes, shape: type[T]) -> T:
     """Return JSON text as `shape`; raises `InvalidInput` with every wrong field."""
+    if content.count(b"{") + content.count(b"[") > JSON_MAX_DEPTH:  # most have not so many in all
+        _check_depth(content)
     try:
         value: T = _decoder(shape).decode(content)  # type: ignore[arg-type]  # a type is hashable
     except msgspec.ValidationError:
@@ -94,6 +112,18 @@ def decode_json(content: bytes, shape: type[T]) -> T:
     if b"\\u0000" in content and (faults := list(_nul_faults(_plain(content)))):
         raise InvalidInput(faults)
     return value
+
+
+def _check_depth(content: bytes) -> None:
+    depth = 0
+    for match in _BRACKETS.finditer(content):
+        first = content[match.start()]
+        if first in b"{[":
+            depth += 1
+            if depth > JSON_MAX_DEPTH:
+                raise _malformed(f"it is nested deeper than {JSON_MAX_DEPTH} levels")
+        elif first in b"}]":
+            depth -= 1
 
 
 def convert(fields: dict[str, Any], shape: type[T]) -> T:

@@ -189,21 +189,9 @@ def _write_now(cycle: RequestResponseCycle, piece: bytes) -> bool:
     return True
 
 
-async def serve(
-    app: ASGIApp,
-    *,
-    host: str,
-    port: int,
-    trusted_proxies: tuple[str, ...],
-    on_ready: Callable[[str], None],
-    before_stop: Callable[[], Awaitable[None]],
-) -> None:
-    """Serve until SIGTERM or SIGINT; a second one stops without waiting.
-
-    `on_ready` gets the address; `before_stop` ends what streams before connections are closed.
-    Raises `OSError` when the address cannot be had.
-    """
-    config = uvicorn.Config(
+def configuration(app: ASGIApp, *, trusted_proxies: tuple[str, ...]) -> uvicorn.Config:
+    """Return how we have uvicorn serve."""
+    return uvicorn.Config(
         app,
         lifespan="off",
         log_config=None,
@@ -218,6 +206,23 @@ async def serve(
         timeout_graceful_shutdown=STREAMS_END_SECONDS,
         backlog=2048,
     )
+
+
+async def serve(
+    app: ASGIApp,
+    *,
+    host: str,
+    port: int,
+    trusted_proxies: tuple[str, ...],
+    on_ready: Callable[[str], None],
+    before_stop: Callable[[], Awaitable[None]],
+) -> None:
+    """Serve until SIGTERM or SIGINT; a second one stops without waiting.
+
+    `on_ready` gets the address; `before_stop` ends what streams before connections are closed.
+    Raises `OSError` when the address cannot be had.
+    """
+    config = configuration(app, trusted_proxies=trusted_proxies)
     server = _Server(config)
     listener = _listen(host, port)
     stop = asyncio.Event()

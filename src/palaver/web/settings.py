@@ -9,4 +9,5 @@ class WebSettings(msgspec.Struct, frozen=True):
     public_url: str | None = None  # "https://chat.example.org", when a proxy hides it
     cookies_cross_site: bool = False  # SameSite=None; Secure, for front ends on other origins
     allowed_origins: tuple[str, ...] = ()
+    hsts: str = ""  # the value of Strict-Transport-Security under HTTPS; "" for none
     version: str = ""
