@@ -214,15 +214,16 @@ PASSAGES = render_passages(
 )
 
 
+@pytest.mark.parametrize("is_asked", [True, False])  # it searches unasked
 @pytest.mark.parametrize("piece", [1, 2, 5, 1_000])
 async def test_a_vendor_that_counts_by_itself_sees_our_passages_under_other_numbers(
-    provider: OpenAIProvider, upstream: Upstream, piece: int
+    provider: OpenAIProvider, upstream: Upstream, piece: int, *, is_asked: bool
 ) -> None:
     text = "Thirty days[101]. Rain[1][2], both [102, 2], none [104] [1](https://c.example/)."
     said = tuple(text[at : at + piece] for at in range(0, len(text), piece))
     upstream.plan(Script(words=said, found={"citations": [RAIN, SUN]}))
     turns = (Turn("system", f"Cite.\n{PASSAGES}"), Turn("user", f"And? {PASSAGES}"))
-    request = CompletionRequest("sonar-pro", turns, searches_web=True, first_source=3)
+    request = CompletionRequest("sonar-pro", turns, searches_web=is_asked, first_source=3)
     got = await outcome(provider, request)
     told, asked = (turn["content"] for turn in upstream.requests[0].body["messages"])
     assert [passage.index for passage in parse_passages(told)] == [101, 102]
@@ -242,7 +243,8 @@ async def test_a_vendor_that_counts_by_itself_sees_our_passages_under_other_numb
     ],
 )
 def test_who_counts_by_itself_is_known_by_its_address(base_url: str, *, is_apart: bool) -> None:
-    assert refers_by_number(base_url, "some-model") is is_apart
+    assert refers_by_number(base_url, ask(searches_web=True)) is is_apart
+    assert not refers_by_number(base_url, ask())
 
 
 async def test_where_a_list_is_a_surprise_the_numbers_of_our_passages_stay_ours(

@@ -138,7 +138,7 @@ class OpenAIProvider:
     async def _begin(self, request: CompletionRequest) -> tuple[Answer, list[CompletionEvent]]:
         """Send the request and wait for the first events of the answer."""
         settings = self.settings
-        refers = request.searches_web and refers_by_number(settings.base_url, request.model)
+        refers = refers_by_number(settings.base_url, request)
         if refers:
             request = set_apart(request)
         reply = await self._asked(
@@ -160,7 +160,7 @@ class OpenAIProvider:
             raise
 
     def _interpreter(self, request: CompletionRequest, *, refers: bool) -> Interpreter:
-        if not request.searches_web:
+        if not (request.searches_web or refers):
             return Interpreter()
         return SearchingInterpreter(Citer(self.name, first=request.first_source, refers=refers))
 

@@ -50,9 +50,13 @@ _NUMBER: Final = re.compile(r"\d+")
 _REFERRING: Final = (".perplexity.ai", ".x.ai")
 
 
-def refers_by_number(base_url: str, model: str) -> bool:
-    """Tell whether a vendor is known to cite what it finds as `[1]`, by its own count."""
-    return "sonar" in model or f".{urlsplit(base_url).hostname or ''}".endswith(_REFERRING)
+def refers_by_number(base_url: str, request: CompletionRequest) -> bool:
+    """Tell whether a vendor is known to cite what it finds as `[1]`, by its own count.
+
+    Perplexity's Sonar does so unasked: it searches for every answer.
+    """
+    host = f".{urlsplit(base_url).hostname or ''}"
+    return "sonar" in request.model or (request.searches_web and host.endswith(_REFERRING))
 
 
 def set_apart(request: CompletionRequest) -> CompletionRequest:
