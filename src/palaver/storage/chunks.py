@@ -30,8 +30,11 @@ def _listed(numbers: Sequence[int]) -> str:
 
 
 def _found_chunk(*columns: Any) -> FoundChunk:
-    *rest, page_starts = columns
-    return FoundChunk(*rest, _numbers(page_starts) if page_starts else ())
+    found = FoundChunk(*columns[:-1])
+    page_starts = columns[-1]
+    if page_starts is None:
+        return found
+    return msgspec.structs.replace(found, page_starts=_numbers(page_starts))
 
 
 _numbers: Final = msgspec.json.Decoder(tuple[int, ...]).decode
