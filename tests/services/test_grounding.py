@@ -291,15 +291,6 @@ async def test_an_address_in_the_question_is_read_also_where_the_search_fails(ca
         await case.find("What does https://gone.example/ say of the tower?")
 
 
-async def test_a_passage_is_found_by_other_forms_of_a_word(case: Case):
-    case.web = Web(a="<p>Beer and bread.", b="<p>He climbs towers.", c="<p>Bread again.")
-    case.engine.hits = [hit("a"), hit("b"), hit("c")]
-    (source, _), *others = await case.find("Climbing a tower")
-    assert source.url == "https://b.example/"
-    assert 0 < source.score <= 1
-    assert [other.score for other, _ in others] == [0, 0]
-
-
 async def test_chinese_is_found_by_its_words(case: Case):
     case.web = Web(
         a="<p>面包和啤酒都很好。" * 3, b="<p>乌尔姆大教堂的塔高一百六十一米。", c="<p>塔。"
