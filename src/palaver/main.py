@@ -61,6 +61,7 @@ from palaver.services.ledger import LedgerService
 from palaver.services.live import LiveService, Waiting
 from palaver.services.memories import MemoryService
 from palaver.services.memory_extraction import MemoryExtractionService
+from palaver.services.metrics import Meters, MetricsService
 from palaver.services.models import DEMO, ModelService
 from palaver.services.options import OptionService
 from palaver.services.pictures import PictureService
@@ -222,6 +223,9 @@ async def opened(
             kept_days=settings.webhook_log_days,
             clock=clock,
         )
+        meters = Meters()
+        driver.on_ended = meters.count_generation
+        calls.on_failed, calls.on_settled = meters.count_failure, meters.count_tokens
         services = Services(
             accounts=people.accounts,
             aliases=alias_service(settings, models),
@@ -248,6 +252,7 @@ async def opened(
             memory_extraction=MemoryExtractionService(
                 db, models, calls, finder, clock=clock, per_user=settings.memories_per_user
             ),
+            metrics=MetricsService(db, meters, runs.__len__, clock=clock),
             models=models,
             options=OptionService(db, models, asker),
             password_resets=people.password_resets,
@@ -326,6 +331,7 @@ def application(settings: Settings, services: Services) -> ASGIApp:
             public_url=settings.public_url,
             cookies_cross_site=settings.cookies_cross_site,
             allowed_origins=settings.cors_origins,
+            metrics_allow=tuple(map(ip_network, settings.metrics_allow)),
             hsts=HSTS[settings.hsts],
             version=__version__,
         ),

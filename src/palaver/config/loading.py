@@ -130,6 +130,9 @@ _CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "outbound_allow_networks": lambda networks: tuple(
         str(ipaddress.ip_network(network, strict=False)) for network in networks
     ),
+    "metrics_allow": lambda networks: tuple(
+        str(ipaddress.ip_network(network, strict=False)) for network in networks
+    ),
     "database_url": _matches(r"(postgres(ql)?://|sqlite:///).+"),
     "default_model": _matches(r"[^/\s]+/\S+"),
     "embedding_model": _matches(r"[^/\s]+/\S+"),

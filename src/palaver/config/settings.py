@@ -329,6 +329,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             le=3650,
         ),
     ] = 30
+    metrics_allow: Annotated[
+        tuple[str, ...],
+        _value(
+            "addresses or networks such as 10.2.0.7, separated by commas",
+            "From where `/metrics` may be read by anybody; administrators read it from anywhere.",
+        ),
+    ] = ()
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         _value("debug, info, warning or error", "What is logged."),

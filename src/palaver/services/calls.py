@@ -6,12 +6,12 @@ They are held and settled in the ledger as runs are, whatever becomes of them.
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from types import TracebackType
 from typing import Final, Self
 
-from palaver.domain.errors import ProviderError
+from palaver.domain.errors import ErrorKind, ProviderError
 from palaver.domain.events import (
     Finished,
     ReasoningDelta,
@@ -56,6 +56,8 @@ class CallService:
         self.clock = clock
         self.tasks = Tasks()
         self.is_closing = False
+        self.on_failed: Callable[[str, ErrorKind], None] | None = None
+        self.on_settled: Callable[[str, UsageReported | None], None] | None = None
 
     async def close(self) -> None:
         """Wait until what has ended is settled; nothing is opened any more."""
@@ -193,8 +195,10 @@ class ProviderCall:
                     case Finished():
                         self.finished = event
                         return None
-        except ProviderError:
+        except ProviderError as error:
             self._has_failed = True
+            if self._calls.on_failed is not None:
+                self._calls.on_failed(self._work.model, error.kind)
             raise
         return None
 
@@ -235,6 +239,8 @@ class ProviderCall:
             )
         try:
             await self._insist()
+            if self._calls.on_settled is not None:
+                self._calls.on_settled(self._work.model, self.usage)
         finally:
             if self._renewal is not None:  # until then what is owed stays held
                 self._renewal.cancel()

@@ -5,7 +5,7 @@ A run belongs to us, not to the request that started it: a reader may leave and 
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -75,6 +75,7 @@ class Driver:
         self.asker = asker
         self.answerer = Answerer(asker)
         self.clock = clock
+        self.on_ended: Callable[[str, Ending, UsageReported | None], None] | None = None
         self._live: dict[int, LiveRun] = {}
         self._tasks = Tasks()
 
@@ -284,6 +285,8 @@ class Driver:
             else:
                 if is_ours:
                     run.publish(unlogged)
+                    if self.on_ended is not None:
+                        self.on_ended(live.generation.model, ending, usage)
                     return
                 break
         run.leave()

@@ -23,6 +23,7 @@ from palaver.services.ledger import LedgerService
 from palaver.services.live import LiveService
 from palaver.services.memories import MemoryService
 from palaver.services.memory_extraction import MemoryExtractionService
+from palaver.services.metrics import MetricsService
 from palaver.services.models import ModelService
 from palaver.services.options import OptionService
 from palaver.services.password_resets import PasswordResetService
@@ -70,6 +71,7 @@ class Services:
     live: LiveService
     memories: MemoryService
     memory_extraction: MemoryExtractionService
+    metrics: MetricsService
     models: ModelService
     options: OptionService
     password_resets: PasswordResetService

@@ -28,6 +28,10 @@ def _id(id: int) -> int:
     return id
 
 
+def _counted(kind: str, count: int) -> tuple[str, int]:
+    return kind, count
+
+
 def _listed(kinds: Collection[str]) -> str:
     return msgspec.json.encode(list(kinds)).decode()
 
@@ -64,6 +68,10 @@ _FAIL: Final = Statement(
     _id,
 )
 
+_COUNT_DUE: Final = Statement(
+    "select kind, count(*) from jobs where run_at <= :at group by kind", _counted
+)
+
 
 class JobStore:
     """`jobs`: a row each until it is done."""
@@ -91,6 +99,10 @@ class JobStore:
     async def is_due(self, kinds: Collection[str], *, at: int) -> bool:
         """Tell whether there is something of these kinds to claim."""
         return await self._connection.one(_IS_DUE, kinds=_listed(kinds), at=at) is not None
+
+    async def count_due(self, *, at: int) -> list[tuple[str, int]]:
+        """Return how many wait for a worker, by kind."""
+        return await self._connection.all(_COUNT_DUE, at=at)
 
     async def claim(self, kinds: Collection[str], *, at: int, until: int, limit: int) -> list[Job]:
         """Lease the jobs that are due, the longest waiting first, each with its next attempt."""

@@ -5,11 +5,13 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from itertools import starmap
+from time import perf_counter
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
 import asyncpg
 
+from palaver.kit.metrics import Histogram
 from palaver.storage.database import (
     Busy,
     Closed,
@@ -90,6 +92,15 @@ class PostgreSQL:
         self._url = url
         self._pool = Pool(self._connect, max_connections)
         self._inside: set[asyncio.Task[Any] | None] = set()
+
+    @property
+    def commits(self) -> Histogram:
+        """Return how long commits took."""
+        return self._pool.commits
+
+    def load(self) -> list[str]:
+        """Return how many connections are lent: see `Database`."""
+        return self._pool.load()
 
     def transaction(self) -> AbstractAsyncContextManager[Tx]:
         """Open a block that writes: see `Database`."""
@@ -279,6 +290,7 @@ class _Block:
             self._pool.drop(raw)
 
     async def _commit(self, raw: Raw) -> None:
+        begun = perf_counter()
         try:
             await raw.execute("commit")
         except BaseException as error:  # cut off: it may have been carried out, or not
@@ -289,6 +301,7 @@ class _Block:
                 reason = str(error) or "no answer in time"
                 raise CommitFailed(f"The transaction could not be committed: {reason}") from error
             raise
+        self._pool.commits.observe(perf_counter() - begun)
         self._pool.give(raw)
 
     async def _roll_back(self, raw: Raw) -> None:

@@ -9,7 +9,8 @@ from typing import Any, Final, TypeAlias
 
 import asyncpg
 
-from palaver.storage.database import Busy, Closed
+from palaver.kit.metrics import gauge
+from palaver.storage.database import Busy, Closed, commit_times
 
 WAIT_SECONDS = 10.0
 """How long somebody waits for a connection that others have before it gets `Busy`."""
@@ -57,7 +58,17 @@ class Pool:
         self._idle: list[Raw] = []  # the one used last is taken first
         self._waiting: deque[asyncio.Future[Raw | None]] = deque()
         self._is_closed = False
+        self.commits = commit_times()
         self._emptied: asyncio.Future[None] | None = None
+
+    def load(self) -> list[str]:
+        """Return what is shown of the connections, and of who waits for one."""
+        lent = self._size - self._free_places - len(self._idle)
+        return [
+            *gauge("palaver_database_connections_in_use", "Connections that are lent.", lent),
+            *gauge("palaver_database_connections_max", "How many there may be.", self._size),
+            *gauge("palaver_database_waiting", "Who waits for a connection.", len(self._waiting)),
+        ]
 
     async def take(self) -> Raw:
         """Borrow a connection; raises what connecting raises, `Busy`, and `Closed`."""

@@ -10,6 +10,7 @@ from typing import Final
 import apsw
 import sqlite_vec  # type: ignore[import-untyped]  # it has no types
 
+from palaver.kit.metrics import Histogram, gauge
 from palaver.storage.database import (
     Busy,
     Closed,
@@ -49,6 +50,19 @@ class SQLite:
             raise DatabaseError(f"The database {path} cannot be opened: {error}") from error
         self._snapshots: list[apsw.Connection] = []
         self._slow = SlowReads(self._connect_reader)
+
+    @property
+    def commits(self) -> Histogram:
+        """Return how long commits took."""
+        return self._writer.commits
+
+    def load(self) -> list[str]:
+        """Return who waits to write: see `Database`."""
+        return gauge(
+            "palaver_database_waiting",
+            "Transactions that wait for their turn to write.",
+            self._writer.waiting,
+        )
 
     def transaction(self) -> AbstractAsyncContextManager[Tx]:
         """Open a block that writes: see `Database`."""

@@ -12,6 +12,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable
+from time import perf_counter
 from types import TracebackType
 from typing import Any, Final, TypeAlias
 
@@ -24,6 +25,7 @@ from palaver.storage.database import (
     NestedTransaction,
     Poisoned,
     Suspended,
+    commit_times,
 )
 from palaver.storage.sqlite_connection import SQLiteConnection
 from palaver.storage.tx import Tx
@@ -47,6 +49,7 @@ class Writer:
     def __init__(self, raw: apsw.Connection, inside: Inside, *, max_batch: int = MAX_BATCH) -> None:
         self.raw = raw
         self.inside = inside
+        self.commits = commit_times()
         self.holder: WriteBlock | None = None  # whose body runs now
         self._max_batch = max_batch
         self._loop = asyncio.get_running_loop()
@@ -98,6 +101,11 @@ class Writer:
                 raise
             if self.has_turn(is_newcomer=False):
                 return
+
+    @property
+    def waiting(self) -> int:
+        """Return how many wait for their turn."""
+        return len(self._waiting)
 
     def join(self) -> "asyncio.Future[None]":
         """Return what is done when this batch is durable; raises `CommitFailed` when it is lost."""
@@ -216,7 +224,9 @@ class Writer:
             job()
 
     def _commit_in_thread(self, batch: Batch) -> None:
+        begun = perf_counter()
         error = self._commit()
+        self.commits.observe(perf_counter() - begun)  # nobody else does, while we are away
         self._loop.call_soon_threadsafe(self._settle, batch, error)
 
     def _begin(self) -> None:

@@ -13,6 +13,9 @@ from palaver.web.html import problem_page
 _STATUSES: Final = {
     ErrorKind.UNAUTHENTICATED: 401,
     ErrorKind.SESSION_EXPIRED: 401,
+    ErrorKind.INVALID_TOKEN: 401,
+    ErrorKind.USER_INACTIVE: 401,
+    ErrorKind.ADMIN_REQUIRED: 403,
     ErrorKind.CSRF_INVALID: 403,
     ErrorKind.FORBIDDEN: 403,
     ErrorKind.SCOPE_REQUIRED: 403,

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Final
 
-from palaver.ui import docs, files, reset, second_factor, setup
+from palaver.ui import docs, files, metrics, reset, second_factor, setup
 from palaver.web.endpoint import Access, Endpoint
 from palaver.web.forms import FORM_MAX_BYTES
 
@@ -33,6 +33,8 @@ ENDPOINTS: Final = (
     Endpoint("GET", "/docs", docs.show_first, PUBLIC),
     Endpoint("GET", "/docs/{contract}", docs.show, PUBLIC),
     Endpoint("GET", "/openapi/{file}", docs.document_file, PUBLIC),
+    # Numbers
+    Endpoint("GET", "/metrics", metrics.show, Access.ADMIN, is_for_monitors=True),
     # Styles, scripts, pictures
     Endpoint("GET", "/app/files/{name}", files.get, PUBLIC),
 )

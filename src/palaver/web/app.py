@@ -4,7 +4,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any, TypeAlias
+from time import perf_counter
+from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
 from starlette.requests import ClientDisconnect, Request
@@ -29,6 +30,8 @@ from palaver.web.streams import EventStream
 from palaver.web.uploads import content_of, is_multipart, no_upload, received
 
 log = logging.getLogger(__name__)
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,7 @@ class Application:
             await _refuse_websocket(receive, send)
             return
         scope["app"] = self
+        begun = perf_counter()
         request = Request(scope, receive)
         request_id = new_request_id()
         # For the log lines of this task, which is this request's alone, and of those it starts.
@@ -113,6 +117,10 @@ class Application:
         except ClientDisconnect:
             return
         finish(call, response)
+        self.services.metrics.meters.requests.observe(
+            perf_counter() - begun,
+            (dialect.name, _method(scope["method"]), f"{response.status_code // 100}xx"),
+        )
         if isinstance(response, EventStream):
             with self.services.readers.reading(call.actor, response.stream):
                 await response(scope, receive, send)
@@ -220,6 +228,11 @@ def _rendered(
     if response.status_code == 401 and dialect.signs_in_by == "bearer":
         response.headers["www-authenticate"] = "Bearer"
     return response
+
+
+def _method(method: str) -> str:
+    """Return what is counted of a method: those that nobody has heard of are one."""
+    return method if method in _METHODS else "other"
 
 
 def _segments(scope: Scope) -> list[str]:

@@ -52,6 +52,7 @@ class Endpoint:
     scope: Scope | None = None  # what an API key needs, where the rules of `scopes.py` do not say
     no_keys: bool = False  # for who signed in: no API key may call it
     lets_enrol: bool = False  # also for who has yet to set up the second factor that is required
+    is_for_monitors: bool = False  # also for the addresses of `metrics_allow`, whoever they are
     gate: Gate | None = None  # refuses before the body is looked at
     takes_form: bool = False  # application/x-www-form-urlencoded as well as JSON
     max_bytes: int = JSON_MAX_BYTES
