@@ -182,6 +182,29 @@ async def test_a_device_is_known_to_its_own_account_only(db):
     assert await is_locked_out(identity, at(device=sign_in.device))
 
 
+@pytest.mark.parametrize("addresses", [1, 200])
+async def test_a_thousand_guesses_a_minute_get_ten_tries_and_lock_nobody_out(db, addresses):
+    clock = StillClock()
+    identity = identity_over(db, clock=clock)
+    await a_user(identity)
+    home = await identity.sessions.sign_in(at("192.0.2.1"), username="owner", password=PASSWORD)
+    guesses = dict.fromkeys(
+        (f"127.0.{number // 100}.{number % 100}" for number in range(addresses)), 0
+    )
+    for number in range(1000):
+        clock.move(seconds=0.06)
+        address = f"127.0.{number % addresses // 100}.{number % addresses % 100}"
+        kind = await attempt(identity, at(address))
+        assert kind in {ErrorKind.INVALID_CREDENTIALS, ErrorKind.LOGIN_THROTTLED}
+        guesses[address] += kind is ErrorKind.INVALID_CREDENTIALS
+        if number % 250 == 249:  # its owner comes and goes meanwhile
+            assert await attempt(identity, at("192.0.2.1"), password=PASSWORD) is None
+            elsewhere = at("203.0.113.1", home.device)
+            assert await attempt(identity, elsewhere, password=PASSWORD) is None
+    assert max(guesses.values()) <= 10
+    assert sum(guesses.values()) <= (10 if addresses == 1 else 100)
+
+
 async def test_zero_turns_it_off(db):
     identity = identity_over(db, attempts_per_minute=0)
     await a_user(identity)
