@@ -128,7 +128,14 @@ BYPASSES = [
         "http://loc\u00adalhost/",
     ),
     *("http://exam\u200bple.org/", "http://a\u2024b.org/", "http://\u202eexample.org/"),
-    *("http://xn--/", "http://ex℀mple.org/", "http://a⒈com/", "http://example.org\uff0fevil/"),
+    *(
+        "http://xn--/",
+        "http://xn--0.com/",
+        "http://xn--a.com/",
+        "http://ex℀mple.org/",
+        "http://a⒈com/",
+        "http://example.org\uff0fevil/",
+    ),
     *("http://evil.org\uff20site.org/", "http://evil.org\uff1a80/", "http://evil.org\uff03x/"),
     # names and passwords, in all their confusions
     *("http://user@example.org/", "http://user:pass@example.org/", "http://@example.org/"),

@@ -51,7 +51,7 @@ async def test_a_title_is_asked_for_kept_and_paid(talk: Talk, titles: TitleServi
     async with talk.db.read() as tx:
         entries = await tx.usage.list(owner_id=talk.owner.owner_id)
         held = await tx.usage.held(owner_id=talk.owner.owner_id)
-        pending = await tx.search.pending(owner_id=talk.owner.owner_id, limit=10)
+        pending = await tx.search.pending_of(talk.owner.owner_id, [SearchKind.TITLE], limit=10)
     assert held == []
     assert entries[-1].kind is UsageKind.TITLE
     assert (entries[-1].prompt_tokens, entries[-1].completion_tokens) == (20, 3)

@@ -108,3 +108,22 @@ async def test_a_client_cannot_forge_what_its_proxy_says(settings: Settings) -> 
         addresses = {each["address"] for each in sessions}
         assert "198.51.100.7" in addresses
         assert "203.0.113.9" not in addresses
+
+
+async def test_other_origins_read_nothing_unless_they_are_on_the_list(settings: Settings) -> None:
+    listed, foreign = "https://app.example.org", "https://app.example.org.evil.example"
+    async with running(structs.replace(settings, cors_origins=(listed,))) as palaver:
+        owner = await palaver.person("owner")
+        asks = {"Access-Control-Request-Method": "POST"}
+        for origin, is_told in ((listed, True), (foreign, False), ("null", False)):
+            headers = {"Origin": origin}
+            for method in ("GET", "OPTIONS"):
+                more = asks if method == "OPTIONS" else {}
+                answer = await owner.request(method, "/conversations", headers=headers | more)
+                allowed = answer.headers.get("access-control-allow-origin")
+                assert allowed == (listed if is_told else None)
+
+
+async def test_the_method_that_echoes_is_not_there(owner: Visitor) -> None:
+    answer = await owner.request("TRACE", "/conversations")
+    assert answer.status == 405

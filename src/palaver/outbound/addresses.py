@@ -212,7 +212,8 @@ def _agreed(scheme: str, host: str, port: int, rest: str) -> URL:
     try:
         url = URL(f"{scheme}://{host}:{port}{path}")
         agrees = (url.scheme, url.raw_host, url.port) == (scheme, host.strip("[]"), port)
-        if agrees and url.raw_user is None and url.raw_password is None:
+        is_readable = url.host is not None  # raises for what only looks like Punycode
+        if agrees and is_readable and url.raw_user is None and url.raw_password is None:
             return url
     except ValueError:
         pass

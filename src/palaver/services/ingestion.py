@@ -8,7 +8,7 @@ one writer and answers stream meanwhile.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from palaver.domain.chunks import cut
@@ -202,14 +202,20 @@ class IngestionService:
         """Remove what an earlier attempt has left."""
         is_clear = False
         while not is_clear:
-            async with self._holding(reading, progress) as tx:
+            begun = _now()
+            async with self.db.transaction() as tx:
+                await self._hold(tx, reading, progress)
                 is_clear = await remove_content(tx, reading.id)
+            await _rest(since=begun)
 
     async def _store_text(self, reading: Reading, text: str, progress: Progress) -> None:
         for start in range(0, len(text), TEXT_LENGTH):
-            async with self._holding(reading, progress) as tx:
+            begun = _now()
+            async with self.db.transaction() as tx:
+                await self._hold(tx, reading, progress)
                 piece = text[start : start + TEXT_LENGTH]
                 await tx.chunks.add_text(reading.id, start=start, text=piece)
+            await _rest(since=begun)
 
     async def _store_chunks(
         self, reading: Reading, chunks: Sequence[Chunk], progress: Progress
@@ -236,10 +242,13 @@ class IngestionService:
             found.append(_terms(reading, chunk))
             sized.append((chunk, estimate_tokens(chunk.text)))
             await asyncio.sleep(0)
-        async with self._holding(reading, progress) as tx:
+        begun = _now()
+        async with self.db.transaction() as tx:
+            await self._hold(tx, reading, progress)
             ids = await tx.chunks.add(reading.id, owner_id=reading.owner_id, chunks=sized)
             texts = dict(zip(ids, found, strict=True))
             await tx.postings.announce(SearchKind.CHUNK, texts, owner_id=reading.owner_id)
+        await _rest(since=begun)
         for ref, terms in texts.items():
             postings.add(ref, terms)
 
@@ -251,30 +260,35 @@ class IngestionService:
             stored = 0
             while stored < len(terms):
                 some = {term: bytes(blocks[term]) for term in terms[stored : stored + TERMS]}
-                async with self._holding(reading, progress) as tx:
+                begun = _now()
+                async with self.db.transaction() as tx:
+                    await self._hold(tx, reading, progress)
                     stored += await tx.postings.add(
                         SearchKind.CHUNK, part, some, owner_id=reading.owner_id
                     )
+                await _rest(since=begun)
 
-    @contextlib.asynccontextmanager
-    async def _holding(self, reading: Reading, progress: Progress) -> AsyncIterator[Tx]:
-        """Write while the lease lasts, prolong it, and rest for as long as that took.
-
-        So others have the database, and the loop, for half of the time; where it is others that
-        this waits for, no more than they need. Raises `Gone`.
-        """
-        now = asyncio.get_running_loop().time
-        begun = now()
+    async def _hold(self, tx: Tx, reading: Reading, progress: Progress) -> None:
+        """Prolong the lease; what the caller writes counts while it lasts. Raises `Gone`."""
         until, at = self.clock() + LEASE, progress.at
-        async with self.db.transaction() as tx:
-            if not await tx.readings.keep(reading, until=until, progress=at):
-                raise Gone
-            yield tx
-        await asyncio.sleep(min(now() - begun, REST_SECONDS))
+        if not await tx.readings.keep(reading, until=until, progress=at):
+            raise Gone
 
     async def _put_back(self, reading: Reading, *, until: int, counts: bool) -> None:
         async with self.db.transaction() as tx:
             await tx.readings.put_back(reading, until=until, counts=counts)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def _rest(*, since: float) -> None:
+    """Rest for as long as a write took: so others have the database, and the loop, for half of it.
+
+    Where it is others that the write waited for, no more than they need.
+    """
+    await asyncio.sleep(min(_now() - since, REST_SECONDS))
 
 
 def _terms(reading: Reading, chunk: Chunk) -> dict[str, int]:

@@ -70,11 +70,10 @@ class Prompt(msgspec.Struct, frozen=True):
         if not kept:
             return replace(self, room_tokens=0)
         numbered = _numbered_from(self.next_number, kept)
-        told = len(list(takewhile(lambda turn: turn.role == "system", self.turns)))
         turn = Turn("system", _tell_of(numbered))
         return replace(
             self,
-            turns=(*self.turns[:told], turn, *self.turns[told:]),
+            turns=(*self.turns[:-1], turn, *self.turns[-1:]),
             found=(*self.found, *numbered),
             next_number=self.next_number + len(numbered),
             prompt_tokens=self.prompt_tokens + estimate_turn_tokens(turn.text),
@@ -274,13 +273,18 @@ def _joined(
         sources.append((knowledge, room_tokens))
     sources.append((history, room_tokens))
     turns: list[Turn] = []
-    kept: list[Found] = []
+    shown: Sequence[Turn] = ()
+    kept: Sequence[Found] = ()
     used = PROMPT_OVERHEAD_TOKENS
     for source, beside in sources:
         added = source.add(budget_tokens=budget - used - beside)
-        turns += added.turns
-        kept += added.found
         used += added.tokens
+        if source is knowledge:
+            shown, kept = added.turns, added.found
+        else:
+            turns += added.turns
+    # What was found stands right before the question: a provider knows all before it already.
+    turns = [*turns[:-1], *shown, *turns[-1:]]
     if used > budget:
         message = f"This message is too long for the model: {used} tokens of {budget}."
         raise InvalidInput.of("content", Fault.TOO_LONG, message, limit=budget)

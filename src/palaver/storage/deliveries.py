@@ -72,7 +72,7 @@ _KEEP: Final[Statement[None]] = Statement(
     """update webhook_endpoints set leased_until = {now} + :lease
     where id {in_numbers ids} and worker = :worker"""
 )
-# Whoever was served last is claimed last. Without a worker: a renewal that comes late is for nobody.
+# Whoever was served last is claimed last. Without a worker: a late renewal is for nobody.
 _RELEASE: Final[Statement[None]] = Statement(
     """update webhook_endpoints set leased_until = {now}, worker = null
     where id {in_numbers ids} and worker = :worker"""
