@@ -105,8 +105,7 @@ async def test_a_request_with_a_history_of_its_own_is_answered_from_that(
     await owner.post(COMPLETIONS, body)
     assert turns_of(await upstream.request(2)) == [
         ("system", "Be brief.\n\nBe kind."),
-        ("user", "said"),
-        ("user", "elsewhere"),
+        ("user", "said\n\nelsewhere"),  # turns of one speaker are one
         ("assistant", "indeed"),
         ("user", "two"),
     ]
