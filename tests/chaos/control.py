@@ -29,7 +29,7 @@ def show_early() -> None:
     def take_and_show(self: Run) -> bool:
         took = take(self)
         if took:
-            self.channel.publish(self._flying)
+            self.channel.publish(self.flying)
         return took
 
     async def write_late(self: Flusher, batch: Any) -> None:
@@ -37,7 +37,7 @@ def show_early() -> None:
         await write(self, batch)
 
     def land(self: Run) -> None:
-        self._flying, self._flying_bytes = [], 0
+        self.flying, self.flying_bytes = [], 0
         self._wake()
 
     Run.take, Flusher._write, Run.land = take_and_show, write_late, land  # type: ignore[method-assign]
