@@ -11,9 +11,8 @@ SOURCES := src tests tools bench
 # The programs that may be Python 3.11 or newer, the best guess first; `make PYTHON=…` names another.
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 
-# Tests run in four processes, also on two cores: nearly half of their time is waiting. Each has a
-# database of its own.
-PYTEST := $(PY) -m pytest -n 4
+# Tests run in as many processes as there are cores, but no more than four: each has a database.
+PYTEST := $(PY) -m pytest -n auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format bench bench-check chaos fuzz docs lock clean
