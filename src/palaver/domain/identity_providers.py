@@ -74,11 +74,6 @@ class Departure(msgspec.Struct, frozen=True):
     code_challenge: str | None = None  # of a client that proves itself by PKCE
     invite_code: str | None = None
 
-    @property
-    def is_bound_to_client(self) -> bool:
-        """Tell whether the client has to prove itself, in place of the browser."""
-        return self.code_challenge is not None and not self.is_own
-
 
 class ExternalIdentity(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody as a provider knows them: issuer and subject together never mean anybody else."""

@@ -41,7 +41,6 @@ ANSWER_MAX_LENGTH: Final = 1_000
 
 GONE: Final = "It answered 410 Gone."
 FAILED_FOR_LONG: Final = "It failed for five days."
-INACTIVE: Final = "The endpoint was not active."
 
 _PAUSES: Final = (
     *(5 * SECOND, 30 * SECOND, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from time import perf_counter
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from urllib.parse import unquote
 
 from starlette.requests import ClientDisconnect, Request
@@ -46,9 +46,6 @@ class Row:
     def render_error(self) -> RenderError:
         """Return what words its failures."""
         return self.endpoint.render_error or self.dialect.render_error
-
-
-Rows: TypeAlias = Matcher[Row]
 
 
 def rows_of(dialects: Sequence[Dialect]) -> list[Row]:
